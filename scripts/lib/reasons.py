@@ -1,0 +1,67 @@
+"""The closed list of reasons for which a row or an image is not kept, in the order in which they are tested.
+
+Each stage has its own list, so that a new reason of one stage does not change the fingerprint of another.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class MetadataReason(StrEnum):
+    """Why `select_candidates` turns a metadata row away."""
+
+    WRONG_FIELD_COUNT = "wrong_field_count"  # the line has not the layout's number of fields
+    NOT_UTF8 = "not_utf8"
+    BAD_FIELD = "bad_field"  # a field that must be a number or an address is not
+    NOT_A_PHOTO = "not_a_photo"  # a video
+    UNKNOWN_LICENCE = "unknown_licence"
+    LICENCE = "licence"  # known, and not among those asked for
+    MISSING_ATTRIBUTION = "missing_attribution"  # a field that attribution needs is empty
+
+
+class DownloadReason(StrEnum):
+    """Why a candidate has no bytes."""
+
+    REPEATED_ID = "repeated_id"  # an earlier candidate row names the same image
+    ADDRESS_REFUSED = "address_refused"  # scheme or network that the config does not allow
+    NOT_FOUND = "not_found"  # the store answers that it has no such file
+    PLACEHOLDER = "placeholder"  # the site's "photo unavailable" picture
+    NOT_AN_IMAGE = "not_an_image"  # HTML, XML or other content under an image's address
+    TOO_LARGE = "too_large"  # more bytes than the config allows
+    INCOMPLETE = "incomplete"  # fewer bytes than announced
+    DOWNLOAD_FAILED = "download_failed"  # time-out, server error, broken connection after all retries
+
+
+class InspectionReason(StrEnum):
+    """Why bytes are not a usable image."""
+
+    UNSUPPORTED_FORMAT = "unsupported_format"
+    TOO_MANY_PIXELS = "too_many_pixels"
+    ANIMATED = "animated"
+    UNDECODABLE = "undecodable"  # truncated, patched or damaged
+    DECODER_CRASH = "decoder_crash"  # the decoding process died
+    DECODER_TIMEOUT = "decoder_timeout"
+
+
+class FilterReason(StrEnum):
+    """Why `judge` or `select` drops an image that decodes."""
+
+    TOO_SMALL = "too_small"
+    SINGLE_COLOUR = "single_colour"
+    EXACT_DUPLICATE = "exact_duplicate"
+    NEAR_DUPLICATE = "near_duplicate"
+    HUMAN_VERDICT = "human_verdict"  # a reviewer says drop
+    DETECTOR_FAILED = "detector_failed"  # not measured, hence not kept
+    FACE = "face"
+    PERSON = "person"
+    PHOTOGRAPHER_CAP = "photographer_cap"
+    NOT_SAMPLED = "not_sampled"  # beyond the target size
+
+
+REASON_LISTS: tuple[type[StrEnum], ...] = (MetadataReason, DownloadReason, InspectionReason, FilterReason)
+
+
+def all_reasons() -> list[str]:
+    """Return every reason in the order of the pipeline."""
+    return [str(reason) for reasons in REASON_LISTS for reason in reasons]

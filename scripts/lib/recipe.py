@@ -1,0 +1,78 @@
+"""A step's settings as one canonical JSON text.
+
+Snakemake compares params as a set of values without names, so two values that swap places rerun nothing
+(docs/decisions.md#5). One text per rule does not have this hole, and it is also what a step gets on its command line.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, ClassVar, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from scripts.lib.errors import UserError
+
+
+class Settings(BaseModel):
+    """Base of all settings: frozen, unknown keys refused, no NaN, no silent conversion of numbers from text."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=True)
+
+    # Fields that say where data lies on this machine. They reach a step as flags and are blank in its recipe, so that
+    # moving the data changes no result.
+    path_fields: ClassVar[tuple[str, ...]] = ()
+
+
+SettingsType = TypeVar("SettingsType", bound=Settings)
+
+
+def canonical_json(value: Any) -> str:
+    """Return JSON with sorted keys and no blanks: equal values give equal text."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+
+
+def _without_paths(value: Any) -> Any:
+    if isinstance(value, Settings):
+        return {
+            name: "" if name in value.path_fields and isinstance(item, str) else _without_paths(item)
+            for name, item in value
+        }
+    if isinstance(value, dict):
+        return {name: _without_paths(item) for name, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [_without_paths(item) for item in value]
+    return value
+
+
+def write_recipe(settings: Settings) -> str:
+    """Return the canonical JSON of a settings object, its path fields blank."""
+    return canonical_json(_without_paths(settings))
+
+
+def read_recipe(kind: type[SettingsType], text: str) -> SettingsType:
+    """Parse a recipe.
+
+    Raises:
+        UserError: the text is not the JSON of `kind`; names each field that is wrong.
+    """
+    try:
+        return kind.model_validate_json(text)
+    except ValidationError as error:
+        raise UserError(f"--recipe is not a {kind.__name__}: {describe_errors(error)}") from None
+
+
+def describe_errors(error: ValidationError, prefix: str = "") -> str:
+    """Return pydantic's findings as one sentence: `path: what is wrong (got ...)`, separated by semicolons."""
+    parts = []
+    for finding in error.errors(include_url=False):
+        path = prefix + ".".join(str(item) for item in finding["loc"])
+        if finding["type"] == "extra_forbidden":
+            parts.append(f"{path}: unknown key")
+        elif finding["type"] == "missing":
+            parts.append(f"{path}: missing")
+        else:
+            given = repr(finding.get("input"))
+            given = given if len(given) <= 60 else given[:57] + "..."
+            parts.append(f"{path}: {finding['msg'].removeprefix('Value error, ')} (got {given})")
+    return "; ".join(parts)

@@ -1,0 +1,151 @@
+"""The columns of every table that one stage leaves and another reads (docs/tables.md says what each means)."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+_BOX = pa.struct([(name, pa.float32()) for name in ("x0", "y0", "x1", "y1", "score")])
+
+# A candidate is known by `image_id`; (source, file, row) tells apart two rows that name the same image.
+_ROW_KEY = [("image_id", pa.string()), ("source", pa.string()), ("file", pa.string()), ("row", pa.int64())]
+
+_ATTRIBUTION = [
+    ("photo_id", pa.string()),
+    ("creator_id", pa.string()),
+    ("creator", pa.string()),
+    ("title", pa.string()),
+    ("page_url", pa.string()),
+    ("download_url", pa.string()),
+    ("licence", pa.string()),  # SPDX id
+    ("licence_name", pa.string()),  # as the source spells it
+    ("licence_url", pa.string()),
+    ("date_taken", pa.string()),
+    ("latitude", pa.float64()),
+    ("longitude", pa.float64()),
+    ("capture_device", pa.string()),
+]
+
+# curate/select_candidates: sorted by (part, image_id, row)
+CANDIDATES = pa.schema([*_ROW_KEY, ("part", pa.string()), ("locator", pa.string()), *_ATTRIBUTION])
+REJECTED_ROWS = pa.schema(
+    [("row", pa.int64()), ("reason", pa.string()), ("photo_id", pa.string()), ("detail", pa.string())]
+)
+
+# curate/download: one row for each candidate row of the part, in candidate order
+DOWNLOADS = pa.schema(
+    [
+        *_ROW_KEY,
+        ("reason", pa.string()),  # "" when the bytes are in the part's tar
+        ("detail", pa.string()),
+        ("address", pa.string()),  # where the bytes came from
+        ("member", pa.string()),  # name in the tar
+        ("offset", pa.int64()),  # of the member's bytes in the tar
+        ("size", pa.int64()),
+        ("sha256", pa.string()),
+    ]
+)
+
+# curate/inspect_images: one row for each downloaded image of the part
+INSPECTIONS = pa.schema(
+    [
+        ("image_id", pa.string()),
+        ("reason", pa.string()),  # "" when it decodes
+        ("detail", pa.string()),
+        ("format", pa.string()),  # JPEG, PNG, WEBP
+        ("mode", pa.string()),  # as stored: RGB, L, CMYK, P, ...
+        ("width", pa.int32()),  # after EXIF orientation
+        ("height", pa.int32()),
+        ("orientation", pa.int8()),  # EXIF, 1 when absent
+        ("colour_std", pa.float32()),  # largest per-channel standard deviation, levels 0-255
+        ("sha256", pa.string()),  # of the file's bytes
+        ("phash", pa.uint64()),
+        ("phash_mirror", pa.uint64()),
+    ]
+)
+
+# curate/deduplicate: one row for each image that is in a cluster of two or more
+DUPLICATES = pa.schema(
+    [
+        ("image_id", pa.string()),
+        ("cluster", pa.string()),  # image id of the one that is kept
+        ("reason", pa.string()),  # "" for the kept one, else exact_duplicate or near_duplicate
+        ("distance", pa.int32()),  # perceptual-hash bits to the kept one
+        ("mirrored", pa.bool_()),
+    ]
+)
+
+# filter/detect_faces, filter/detect_people: one row for each image that decodes
+DETECTIONS = pa.schema(
+    [
+        ("image_id", pa.string()),
+        ("reason", pa.string()),  # "" or detector_failed
+        ("detail", pa.string()),
+        ("score", pa.float32()),  # highest score, 0 when there is no box
+        ("count", pa.int32()),  # boxes at or above the detector's recording floor
+        ("boxes", pa.list_(_BOX)),  # pixels of the decoded image, best first
+    ]
+)
+
+# filter/judge: one row for each candidate row of the part
+VERDICTS = pa.schema(
+    [
+        *_ROW_KEY,
+        ("reason", pa.string()),  # "" when nothing speaks against it
+        ("evidence", pa.string()),  # what the reason rests on, e.g. "retinaface 0.93 >= 0.5"
+    ]
+)
+
+# filter/select: one row for each candidate row, sorted by (part, image_id, source, file, row)
+SELECTION = pa.schema(
+    [
+        *_ROW_KEY,
+        ("part", pa.string()),
+        ("keep", pa.bool_()),
+        ("reason", pa.string()),
+        ("evidence", pa.string()),
+        *_ATTRIBUTION,
+        ("width", pa.int32()),
+        ("height", pa.int32()),
+        ("sha256", pa.string()),
+    ]
+)
+
+# shard/write_shards: one row for each image of the shard, in member order
+SHARD_INDEX = pa.schema(
+    [
+        ("image_id", pa.string()),
+        ("shard", pa.string()),
+        ("member", pa.string()),
+        ("offset", pa.int64()),
+        ("size", pa.int64()),
+        ("sha256", pa.string()),
+    ]
+)
+
+# shard/write_metadata: one row for each kept image, sorted by image_id
+METADATA = pa.schema(
+    [
+        ("image_id", pa.string()),
+        ("shard", pa.string()),
+        ("member", pa.string()),
+        ("source", pa.string()),
+        *_ATTRIBUTION,
+        ("width", pa.int32()),
+        ("height", pa.int32()),
+        ("sha256", pa.string()),
+    ]
+)
+
+# evaluate/list_task: one row for each labelled image of a task
+TASK_ITEMS = pa.schema(
+    [
+        ("split", pa.string()),  # train or test
+        ("name", pa.string()),  # member, path relative to the task's data, or "class/index" of a generated set
+        ("label", pa.int32()),
+        ("class_name", pa.string()),
+        ("offset", pa.int64()),  # in the tar; -1 for files and generated images
+        ("size", pa.int64()),
+    ]
+)
+
+RESULT_COLUMNS = ("run", "task", "protocol", "metric", "value", "n", "seed", "chance")

@@ -1,0 +1,91 @@
+"""Tar files with random access and without time, owner or order of arrival in their bytes.
+
+Members are read in place by offset and never extracted, so a hostile name or link in a tar has nothing to act on.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import tarfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+
+@dataclass(frozen=True)
+class Member:
+    """A regular file in a tar: `size` bytes at `offset`."""
+
+    name: str
+    offset: int
+    size: int
+
+
+class TarWriter:
+    """Writes a plain USTAR archive; equal members in equal order give equal bytes. Use as a context manager."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._tar = tarfile.open(path, "w", format=tarfile.USTAR_FORMAT)  # noqa: SIM115 (closed by __exit__)
+
+    def add(self, name: str, content: bytes) -> Member:
+        """Append a member and return where its bytes lie."""
+        info = tarfile.TarInfo(name)
+        info.size, info.mode, info.mtime = len(content), 0o644, 0
+        info.uid = info.gid = 0
+        info.uname = info.gname = ""
+        start = self._tar.offset
+        self._tar.addfile(info, io.BytesIO(content))
+        return Member(name, start + len(info.tobuf(tarfile.USTAR_FORMAT)), len(content))
+
+    def __enter__(self) -> TarWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._tar.close()
+
+
+def list_members(path: str | os.PathLike[str]) -> Iterator[Member]:
+    """Yield the regular files of a tar in stored order; links, devices and folders are passed over."""
+    with tarfile.open(path, "r:") as tar:
+        for info in tar:
+            if info.isreg():
+                yield Member(info.name, info.offset_data, info.size)
+
+
+class TarReader:
+    """Reads members by offset; safe to use from several processes, because each read carries its own position."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._descriptor = os.open(Path(path), os.O_RDONLY | os.O_CLOEXEC)
+
+    def read(self, offset: int, size: int) -> bytes:
+        """Return `size` bytes at `offset`.
+
+        Raises:
+            EOFError: the tar is shorter than its index says.
+        """
+        content = os.pread(self._descriptor, size, offset)
+        if len(content) != size:
+            raise EOFError(f"tar ends {size - len(content)} bytes before the member at {offset} does")
+        return content
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def __enter__(self) -> TarReader:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        self.close()
