@@ -1,0 +1,130 @@
+"""The shape of config.yaml, and the one place that reads it.
+
+`load_config` turns the merged YAML of `config.yaml` and a scale into a frozen, checked `Config`. Every mistake is found
+here, before a job is planned, and is reported with the path of its key. Each stage's part of the shape lies beside its
+steps, in `scripts/<stage>/settings.py`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pydantic import Field, ValidationError
+
+from scripts.curate.settings import CurateSettings, FolderSource, YfccSource
+from scripts.evaluate.settings import EvaluateSettings
+from scripts.filter.settings import FaceVote, FilterSettings, OnnxDetector, PersonVote, WeightsFile
+from scripts.lib.errors import UserError
+from scripts.lib.recipe import Settings, describe_errors
+from scripts.pretrain.settings import PretrainSettings
+from scripts.report.settings import ReportSettings
+from scripts.shard.settings import ShardSettings
+
+_VARIABLE = re.compile(r"\$\{(?P<name>\w+)(?::-(?P<default>[^}]*))?\}")
+
+
+class Config(Settings):
+    """All of config.yaml."""
+
+    partition_bits: int = Field(ge=0, le=12)  # 2**bits partitions, each a chain of jobs
+    curate: CurateSettings
+    filter: FilterSettings
+    shard: ShardSettings
+    pretrain: PretrainSettings
+    evaluate: EvaluateSettings
+    report: ReportSettings
+
+
+def load_config(raw: Mapping[str, Any], environment: Mapping[str, str] = os.environ) -> Config:
+    """Check a merged configuration and return it.
+
+    `${NAME}` and `${NAME:-default}` in texts are replaced from `environment`, so that a scale can point at data whose
+    place differs between machines.
+
+    Raises:
+        UserError: names every key that is unknown, missing, out of range or in conflict with another.
+    """
+    expanded = _expand(dict(raw), environment, "")
+    try:
+        # Through JSON, because strict validation takes a YAML list for a tuple only in JSON mode.
+        config = Config.model_validate_json(json.dumps(expanded, default=str))
+    except ValidationError as error:
+        raise UserError(
+            f"config.yaml (with the scale on top of it) is not valid: {describe_errors(error)}. "
+            "Every key and its unit is in config.yaml; scales/*.yaml only replace values of it."
+        ) from None
+    problems = list(_conflicts(config))
+    if problems:
+        raise UserError("config.yaml (with the scale on top of it) contradicts itself: " + "; ".join(problems))
+    return config
+
+
+def _expand(value: Any, environment: Mapping[str, str], where: str) -> Any:
+    if isinstance(value, dict):
+        return {key: _expand(item, environment, f"{where}.{key}".lstrip(".")) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_expand(item, environment, f"{where}.{index}") for index, item in enumerate(value)]
+    if isinstance(value, str):
+        return _VARIABLE.sub(lambda match: _lookup(match, environment, where), value)
+    return value
+
+
+def _lookup(match: re.Match[str], environment: Mapping[str, str], where: str) -> str:
+    found = environment.get(match["name"]) or match["default"]
+    if found is None:
+        raise UserError(f"{where}: the environment variable {match['name']} is not set; export it or write the value")
+    return found
+
+
+def _conflicts(config: Config) -> Iterable[str]:
+    """Yield what no single field can know."""
+    votes: list[FaceVote | PersonVote] = [*config.filter.face_detectors, *config.filter.person_detectors]
+    yield from _repeated("curate.sources", (source.name for source in config.curate.sources))
+    yield from _repeated("filter.face_detectors and filter.person_detectors", (vote.detector.name for vote in votes))
+    yield from _repeated("pretrain.runs", (run.name for run in config.pretrain.runs))
+    yield from _repeated("evaluate.tasks", (task.name for task in config.evaluate.tasks))
+    for vote in votes:
+        yield from _vote_conflicts(vote)
+    for source in config.curate.sources:
+        if isinstance(source, YfccSource):
+            for index, file in enumerate(source.files):
+                if (file.path is None) == (file.url is None):
+                    yield f"curate.sources.{source.name}.files.{index}: give either path or url"
+        if isinstance(source, FolderSource) and source.table is None and source.licence is None:
+            yield f"curate.sources.{source.name}: without a table, the licence of the folder must be given"
+    for run in config.pretrain.runs:
+        where = f"pretrain.runs.{run.name}"
+        if run.queue_size % run.batch_size:
+            yield f"{where}: queue_size {run.queue_size} is not a multiple of batch_size {run.batch_size}"
+        if run.batch_size % run.bn_splits:
+            yield f"{where}: batch_size {run.batch_size} is not a multiple of bn_splits {run.bn_splits}"
+    for task in config.evaluate.tasks:
+        if task.crop > task.resize:
+            yield f"evaluate.tasks.{task.name}: crop {task.crop} is larger than resize {task.resize}"
+
+
+def _repeated(where: str, names: Iterable[str]) -> Iterable[str]:
+    for name, times in Counter(names).items():
+        if times > 1:
+            yield f"{where}: the name {name} is used {times} times"
+
+
+def _vote_conflicts(vote: FaceVote | PersonVote) -> Iterable[str]:
+    detector = vote.detector
+    target = "face" if isinstance(vote, FaceVote) else "person"
+    where = f"filter.{target}_detectors.{detector.name}"
+    if vote.drop_score < detector.score_floor:
+        yield (
+            f"{where}: drop_score {vote.drop_score} is below the detector's score_floor {detector.score_floor}, "
+            "under which nothing is recorded"
+        )
+    if isinstance(detector, OnnxDetector) and detector.target != target:
+        yield f"{where}: its target is {detector.target}"
+    weights = getattr(detector, "weights", None)
+    if isinstance(weights, WeightsFile) and weights.path is None and weights.url is None:
+        yield f"{where}.weights: give a path or an url"

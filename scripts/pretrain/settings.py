@@ -1,0 +1,73 @@
+"""The shape of `pretrain:` in config.yaml. Each method adds its own entry to `Run`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from scripts.lib.recipe import Settings
+
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+Positive = Annotated[int, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Range = tuple[float, float]
+
+
+class MocoAugmentation(Settings):
+    """MoCo-v2's view: crop, jitter, grey, blur, flip, in this order (official `--aug-plus`)."""
+
+    image_size: Positive  # pixels
+    crop_scale: Range  # share of the area
+    jitter: tuple[float, float, float, float]  # brightness, contrast, saturation, hue
+    jitter_probability: Share
+    grey_probability: Share
+    blur_sigma: Range  # pixels at image_size
+    blur_probability: Share
+    flip_probability: Share
+
+
+class RunBase(Settings):
+    """What every run has."""
+
+    name: Name
+    encoder: Literal["resnet18", "resnet50"]
+    seed: int
+    epochs: Positive
+    batch_size: Positive
+    precision: Literal["fp32", "bf16", "fp16"]
+    checkpoint_every_steps: Positive
+    cost: str  # printed in the report: what the run costs on which hardware
+    expected: str  # printed in the report: the figure to compare with
+
+
+class MocoV2Run(RunBase):
+    """Momentum Contrast v2 (Chen et al. 2020)."""
+
+    method: Literal["moco_v2"]
+    learning_rate: float = Field(gt=0)
+    sgd_momentum: Share
+    weight_decay: float = Field(ge=0)
+    queue_size: Positive
+    feature_dim: Positive
+    key_momentum: Share
+    temperature: float = Field(gt=0)
+    # BatchNorm statistics over batch_size / bn_splits images, keys shuffled between the groups: on one device this is
+    # what the official code does over that many GPUs. 1 = ordinary BatchNorm.
+    bn_splits: Positive
+    augmentation: MocoAugmentation
+
+
+Run = MocoV2Run  # becomes a union discriminated by `method` when the second method is built
+
+
+class TrainSettings(Settings):
+    """Recipe of `train` for one run."""
+
+    run: Run
+
+
+class PretrainSettings(Settings):
+    """`pretrain:`"""
+
+    runs: tuple[Run, ...]

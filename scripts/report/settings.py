@@ -1,0 +1,32 @@
+"""The shape of `report:` in config.yaml."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from scripts.lib.recipe import Settings
+
+
+class ContactSheetSettings(Settings):
+    """Recipe of `draw_contact_sheets`."""
+
+    images: int = Field(gt=0, le=400)  # for each reason
+    columns: int = Field(gt=0)
+    thumbnail: int = Field(gt=0)  # pixels
+    seed: int
+
+
+class WriteReportSettings(Settings):
+    """Recipe of `write_report`."""
+
+    title: str
+    detectors: tuple[dict[str, str | bool], ...]  # name, kind, target, demo_grade
+    runs: tuple[dict[str, str], ...]  # name, method, encoder, cost, expected
+    thresholds: dict[str, float]
+
+
+class ReportSettings(Settings):
+    """`report:`"""
+
+    title: str
+    contact_sheets: ContactSheetSettings
