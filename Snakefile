@@ -1,0 +1,29 @@
+# unpeopled: curate image datasets without people, pretrain on them, evaluate, and prove what was done.
+#
+# What comes in:  metadata of photo collections and labelled sets, named in config.yaml
+# What goes out:  results/report/index.html, results/shard/, results/pretrain/train/<run>/encoder.safetensors
+#
+# Each chapter is one file in rules/; the commands are in scripts/<stage>/<rule>.py; what the rules ask of the
+# configuration is in scripts/plan.py.
+
+
+configfile: workflow.basedir + "/config.yaml"
+
+
+include: "rules/common.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        "results/report/index.html",
+        "results/shard/write_metadata/pass_metadata.csv",
+        "results/shard/write_card.md",
+
+
+include: "rules/curate.smk"
+include: "rules/filter.smk"
+include: "rules/shard.smk"
+include: "rules/pretrain.smk"
+include: "rules/evaluate.smk"
+include: "rules/report.smk"

@@ -1,0 +1,113 @@
+# In:  encoders, labelled sets
+# Out: results/evaluate/embed/{encoder}/{task}.safetensors   features of both splits, made once
+#      results/evaluate/collect_results.csv                  run,task,protocol,metric,value,n,seed,chance
+
+
+rule list_task:
+    input:
+        lambda wc: PLAN.task_inputs(wc.task),
+    output:
+        "results/evaluate/list_task/{task}.parquet",
+    log:
+        "logs/evaluate/list_task/{task}.log",
+    priority: 10
+    conda:
+        "../envs/data.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        recipe=lambda wc: PLAN.list_task_recipe(wc.task),
+        paths=lambda wc: PLAN.task_paths(wc.task),
+        code=lambda wc: PLAN.code("evaluate.list_task", "evaluate.tasks", [PLAN.task_kind(wc.task)]),
+    shell:
+        "python -m scripts.evaluate.list_task --recipe {params.recipe:q} --paths {params.paths:q} --out {output} > {log} 2>&1"
+
+
+rule embed:
+    input:
+        encoder=lambda wc: PLAN.encoder_path(wc.encoder),
+        items="results/evaluate/list_task/{task}.parquet",
+    output:
+        "results/evaluate/embed/{encoder}/{task}.safetensors",
+    log:
+        "logs/evaluate/embed/{encoder}/{task}.log",
+    conda:
+        "../envs/torch.yaml"
+    threads: 2
+    resources:
+        gpu=1,
+        mem_mb=8000,
+        runtime=240,
+    params:
+        recipe=lambda wc: PLAN.embed_recipe(wc.task),
+        paths=lambda wc: PLAN.task_paths(wc.task),
+        code=lambda wc: PLAN.code("evaluate.embed", "evaluate.tasks", [PLAN.task_kind(wc.task)]),
+    shell:
+        "python -m scripts.evaluate.embed --recipe {params.recipe:q} --encoder {input.encoder} --items {input.items}"
+        " --paths {params.paths:q} --threads {threads} --out {output} > {log} 2>&1"
+
+
+rule knn:
+    input:
+        "results/evaluate/embed/{encoder}/{task}.safetensors",
+    output:
+        "results/evaluate/knn/{encoder}/{task}.csv",
+    log:
+        "logs/evaluate/knn/{encoder}/{task}.log",
+    conda:
+        "../envs/torch.yaml"
+    threads: 2
+    resources:
+        mem_mb=8000,
+        runtime=60,
+    params:
+        recipe=lambda wc: PLAN.knn_recipe(),
+        code=PLAN.code("evaluate.knn"),
+    shell:
+        "python -m scripts.evaluate.knn --recipe {params.recipe:q} --run {wildcards.encoder} --task {wildcards.task}"
+        " --features {input} --threads {threads} --out {output} > {log} 2>&1"
+
+
+rule linear_probe:
+    input:
+        "results/evaluate/embed/{encoder}/{task}.safetensors",
+    output:
+        "results/evaluate/linear_probe/{encoder}/{task}.csv",
+    log:
+        "logs/evaluate/linear_probe/{encoder}/{task}.log",
+    conda:
+        "../envs/torch.yaml"
+    threads: 2
+    resources:
+        mem_mb=8000,
+        runtime=240,
+    params:
+        recipe=lambda wc: PLAN.linear_probe_recipe(),
+        code=PLAN.code("evaluate.linear_probe"),
+    shell:
+        "python -m scripts.evaluate.linear_probe --recipe {params.recipe:q} --run {wildcards.encoder} --task {wildcards.task}"
+        " --features {input} --threads {threads} --out {output} > {log} 2>&1"
+
+
+rule collect_results:
+    input:
+        expand(
+            "results/evaluate/{protocol}/{encoder}/{task}.csv",
+            protocol=["knn", "linear_probe"],
+            encoder=PLAN.encoders,
+            task=PLAN.tasks,
+        ),
+    output:
+        "results/evaluate/collect_results.csv",
+    log:
+        "logs/evaluate/collect_results.log",
+    conda:
+        "../envs/data.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        code=PLAN.code("evaluate.collect_results"),
+    shell:
+        "python -m scripts.evaluate.collect_results --tables {input} --out {output} > {log} 2>&1"

@@ -1,0 +1,141 @@
+# In:  bytes and measurements of each image, detector weights, human verdicts
+# Out: results/filter/detect_faces/{detector}/{part}.parquet, detect_people/...   boxes and scores, no decision
+#      results/filter/judge/{part}.parquet                                       the first reason against each candidate
+#      results/filter/select.parquet                                             one row for each candidate
+
+
+rule fetch_weights:
+    input:
+        lambda wc: present(PLAN.weights(wc.detector).path),
+    output:
+        "results/filter/fetch_weights/{detector}.weights",
+    log:
+        "logs/filter/fetch_weights/{detector}.log",
+    priority: 10
+    conda:
+        "../envs/data.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=60,
+    params:
+        path=lambda wc: PLAN.weights(wc.detector).path or "",
+        url=lambda wc: PLAN.weights(wc.detector).url or "",
+        sha256=lambda wc: PLAN.weights(wc.detector).sha256,
+        code=PLAN.code("filter.fetch_weights"),
+    shell:
+        "python -m scripts.filter.fetch_weights --detector {wildcards.detector} --path {params.path:q} --url {params.url:q}"
+        " --sha256 {params.sha256} --out {output} > {log} 2>&1"
+
+
+rule detect_faces:
+    input:
+        tar="results/curate/download/{part}.tar",
+        status="results/curate/download/{part}.parquet",
+        inspection="results/curate/inspect_images/{part}.parquet",
+        weights=lambda wc: PLAN.weights_inputs(wc.detector),
+    output:
+        "results/filter/detect_faces/{detector}/{part}.parquet",
+    log:
+        "logs/filter/detect_faces/{detector}/{part}.log",
+    conda:
+        "../envs/torch.yaml"
+    threads: 1
+    resources:
+        gpu=1,
+        mem_mb=6000,
+        runtime=720,
+    params:
+        recipe=lambda wc: PLAN.detect_recipe(wc.detector),
+        code=lambda wc: PLAN.code(
+            "filter.detect_faces",
+            "filter.detectors",
+            [PLAN.detector_kind(wc.detector)],
+        ),
+    shell:
+        "python -m scripts.filter.detect_faces --recipe {params.recipe:q} --tar {input.tar} --status {input.status}"
+        " --inspection {input.inspection} --weights {input.weights:q} --threads {threads} --out {output} > {log} 2>&1"
+
+
+rule detect_people:
+    input:
+        tar="results/curate/download/{part}.tar",
+        status="results/curate/download/{part}.parquet",
+        inspection="results/curate/inspect_images/{part}.parquet",
+        weights=lambda wc: PLAN.weights_inputs(wc.detector),
+    output:
+        "results/filter/detect_people/{detector}/{part}.parquet",
+    log:
+        "logs/filter/detect_people/{detector}/{part}.log",
+    conda:
+        "../envs/torch.yaml"
+    threads: 1
+    resources:
+        gpu=1,
+        mem_mb=6000,
+        runtime=720,
+    params:
+        recipe=lambda wc: PLAN.detect_recipe(wc.detector),
+        code=lambda wc: PLAN.code(
+            "filter.detect_people",
+            "filter.detectors",
+            [PLAN.detector_kind(wc.detector)],
+        ),
+    shell:
+        "python -m scripts.filter.detect_people --recipe {params.recipe:q} --tar {input.tar} --status {input.status}"
+        " --inspection {input.inspection} --weights {input.weights:q} --threads {threads} --out {output} > {log} 2>&1"
+
+
+rule judge:
+    input:
+        candidates=expand("results/curate/select_candidates/{file}.parquet", file=PLAN.files),
+        status="results/curate/download/{part}.parquet",
+        inspection="results/curate/inspect_images/{part}.parquet",
+        duplicates="results/curate/deduplicate.parquet",
+        faces=expand(
+            "results/filter/detect_faces/{detector}/{{part}}.parquet",
+            detector=PLAN.face_detectors,
+        ),
+        people=expand(
+            "results/filter/detect_people/{detector}/{{part}}.parquet",
+            detector=PLAN.person_detectors,
+        ),
+        human=present(PLAN.config.filter.human_verdicts),
+    output:
+        "results/filter/judge/{part}.parquet",
+    log:
+        "logs/filter/judge/{part}.log",
+    conda:
+        "../envs/data.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        recipe=lambda wc: PLAN.judge_recipe(),
+        human=lambda wc: PLAN.config.filter.human_verdicts or "",
+        code=PLAN.code("filter.judge"),
+    shell:
+        "python -m scripts.filter.judge --recipe {params.recipe:q} --part {wildcards.part} --candidates {input.candidates}"
+        " --status {input.status} --inspection {input.inspection} --duplicates {input.duplicates} --faces {input.faces}"
+        " --people {input.people} --human-verdicts {params.human:q} --out {output} > {log} 2>&1"
+
+
+rule select:
+    input:
+        candidates=expand("results/curate/select_candidates/{file}.parquet", file=PLAN.files),
+        inspections=expand("results/curate/inspect_images/{part}.parquet", part=PLAN.parts),
+        verdicts=expand("results/filter/judge/{part}.parquet", part=PLAN.parts),
+    output:
+        "results/filter/select.parquet",
+    log:
+        "logs/filter/select.log",
+    conda:
+        "../envs/data.yaml"
+    resources:
+        mem_mb=32000,
+        runtime=120,
+    params:
+        recipe=lambda wc: PLAN.select_recipe(),
+        code=PLAN.code("filter.select"),
+    shell:
+        "python -m scripts.filter.select --recipe {params.recipe:q} --candidates {input.candidates}"
+        " --inspections {input.inspections} --verdicts {input.verdicts} --out {output} > {log} 2>&1"

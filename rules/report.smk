@@ -1,0 +1,118 @@
+# In:  accounts, selection, bytes, detections, metrics, results
+# Out: results/report/funnel.json, results/report/draw_*/, results/report/index.html
+
+# What `draw_contact_sheets` shows: kept images, and each reason of the filter. Images that do not decode have no picture.
+SHEETS = ["kept", *(str(reason) for reason in FilterReason)]
+
+
+rule count_funnel:
+    input:
+        accounts=expand("results/curate/select_candidates/{file}.json", file=PLAN.files),
+        selection="results/filter/select.parquet",
+    output:
+        "results/report/funnel.json",
+    log:
+        "logs/report/count_funnel.log",
+    conda:
+        "../envs/data.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        code=PLAN.code("report.count_funnel"),
+    shell:
+        "python -m scripts.report.count_funnel --accounts {input.accounts} --selection {input.selection} --out {output}"
+        " > {log} 2>&1"
+
+
+rule draw_funnel:
+    input:
+        "results/report/funnel.json",
+    output:
+        png="results/report/draw_funnel.png",
+        svg="results/report/draw_funnel.svg",
+    log:
+        "logs/report/draw_funnel.log",
+    conda:
+        "../envs/data.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        code=PLAN.code("report.draw_funnel"),
+    shell:
+        "python -m scripts.report.draw_funnel --funnel {input} --png {output.png} --svg {output.svg} > {log} 2>&1"
+
+
+rule draw_curves:
+    input:
+        "results/pretrain/train/{run}/metrics.csv",
+    output:
+        png="results/report/draw_curves/{run}.png",
+        svg="results/report/draw_curves/{run}.svg",
+    log:
+        "logs/report/draw_curves/{run}.log",
+    conda:
+        "../envs/data.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        recipe=lambda wc: PLAN.train_recipe(wc.run),
+        code=PLAN.code("report.draw_curves"),
+    shell:
+        "python -m scripts.report.draw_curves --recipe {params.recipe:q} --metrics {input} --png {output.png}"
+        " --svg {output.svg} > {log} 2>&1"
+
+
+rule draw_contact_sheets:
+    input:
+        selection="results/filter/select.parquet",
+        tars=expand("results/curate/download/{part}.tar", part=PLAN.parts),
+        statuses=expand("results/curate/download/{part}.parquet", part=PLAN.parts),
+        faces=expand(
+            "results/filter/detect_faces/{detector}/{part}.parquet",
+            detector=PLAN.face_detectors,
+            part=PLAN.parts,
+        ),
+    output:
+        expand("results/report/draw_contact_sheets/{sheet}.png", sheet=SHEETS),
+    log:
+        "logs/report/draw_contact_sheets.log",
+    conda:
+        "../envs/data.yaml"
+    resources:
+        mem_mb=8000,
+        runtime=60,
+    params:
+        recipe=lambda wc: PLAN.contact_sheets_recipe(),
+        code=PLAN.code("report.draw_contact_sheets"),
+    shell:
+        "python -m scripts.report.draw_contact_sheets --recipe {params.recipe:q} --selection {input.selection}"
+        " --tars {input.tars} --statuses {input.statuses} --faces {input.faces} --sheets {output} > {log} 2>&1"
+
+
+rule write_report:
+    input:
+        funnel="results/report/funnel.json",
+        funnel_figure="results/report/draw_funnel.svg",
+        curves=expand("results/report/draw_curves/{run}.svg", run=PLAN.runs),
+        sheets=expand("results/report/draw_contact_sheets/{sheet}.png", sheet=SHEETS),
+        results="results/evaluate/collect_results.csv",
+        selection="results/filter/select.parquet",
+    output:
+        "results/report/index.html",
+    log:
+        "logs/report/write_report.log",
+    conda:
+        "../envs/data.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        recipe=lambda wc: PLAN.write_report_recipe(),
+        code=PLAN.code("report.write_report"),
+    shell:
+        "python -m scripts.report.write_report --recipe {params.recipe:q} --funnel {input.funnel}"
+        " --funnel-figure {input.funnel_figure} --curves {input.curves} --sheets {input.sheets}"
+        " --results {input.results} --selection {input.selection} --out {output} > {log} 2>&1"
