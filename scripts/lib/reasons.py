@@ -13,10 +13,10 @@ class MetadataReason(StrEnum):
 
     WRONG_FIELD_COUNT = "wrong_field_count"  # the line has not the layout's number of fields
     NOT_UTF8 = "not_utf8"
-    BAD_FIELD = "bad_field"  # a field that must be a number or an address is not
     NOT_A_PHOTO = "not_a_photo"  # a video
     UNKNOWN_LICENCE = "unknown_licence"
     LICENCE = "licence"  # known, and not among those asked for
+    BAD_FIELD = "bad_field"  # a field that must be a number or an address is not
     MISSING_ATTRIBUTION = "missing_attribution"  # a field that attribution needs is empty
 
 
@@ -37,6 +37,7 @@ class InspectionReason(StrEnum):
     """Why bytes are not a usable image."""
 
     UNSUPPORTED_FORMAT = "unsupported_format"
+    FILE_TOO_LARGE = "file_too_large"  # more bytes than the guarded decode takes
     TOO_MANY_PIXELS = "too_many_pixels"
     ANIMATED = "animated"
     UNDECODABLE = "undecodable"  # truncated, patched or damaged

@@ -1,0 +1,238 @@
+"""yfcc100m: every line or record becomes one row, whatever it holds; and what compression does to lines."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import os
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import zstandard
+
+from scripts.curate.rows import CandidateRow, RejectedRow
+from scripts.curate.settings import Licence, MetadataFile, TarStore, YfccSource
+from scripts.curate.sources import lines, yfcc100m
+from scripts.lib.errors import UserError
+from scripts.lib.identity import yfcc_key
+
+YFCC = YfccSource(name="yfcc", kind="yfcc100m", files=(MetadataFile(path=""),), stores=(TarStore(tar=""),))
+URL = "http://farm1.staticflickr.com/59/159974628_7b9dd1d7e5.jpg"
+KEY = "b66a26f0429984976a496a44812eb6"  # published with that address (reference: pass.md section 7.3)
+RECORD = {
+    "photoid": "159974628",
+    "uid": "12345678@N00",
+    "unickname": "Stef+Noble",
+    "datetaken": "2006-05-31 21:07:00.0",
+    "dateuploaded": "1150000000",
+    "capturedevice": "Canon%2FEOS",
+    "title": "A+%26+B%0Aline+two",
+    "longitude": "-1.25",
+    "latitude": "51.75",
+    "accuracy": "16",
+    "pageurl": "http://www.flickr.com/photos/12345678@N00/159974628/",
+    "downloadurl": URL,
+    "licensename": "Attribution License",
+    "licenseurl": "http://creativecommons.org/licenses/by/2.0/",
+    "ext": "jpg",
+    "marker": "0",
+}
+
+
+def line(columns: tuple[str, ...] = yfcc100m.COLUMNS_25, **changes: str) -> bytes:
+    record = {"line": "1", "hash": KEY, **RECORD, **changes}
+    return "\t".join(record.get(name, "") for name in columns).encode()
+
+
+def read(
+    path: Path, *records: bytes, licences: tuple[Licence, ...] = ("CC-BY-2.0",)
+) -> list[CandidateRow | RejectedRow]:
+    if records:
+        path.write_bytes(b"".join(record + b"\n" for record in records))
+    return list(yfcc100m.read_rows(YFCC, "yfcc-000", path, None, licences))
+
+
+# ---- yfcc100m
+
+
+def test_both_layouts_give_the_same_candidate(tmp_path: Path):
+    [new] = read(tmp_path / "new", line())
+    [old] = read(tmp_path / "old", line(yfcc100m.COLUMNS_23))
+    assert new == old
+    assert new == CandidateRow(
+        row=1,
+        image_id=KEY,
+        locator=URL,
+        photo_id="159974628",
+        creator_id="12345678@N00",
+        creator="Stef Noble",
+        title="A & B line two",
+        page_url=RECORD["pageurl"],
+        download_url=URL,
+        licence="CC-BY-2.0",
+        licence_name="Attribution License",
+        licence_url=RECORD["licenseurl"],
+        date_taken="2006-05-31 21:07:00.0",
+        latitude=51.75,
+        longitude=-1.25,
+        capture_device="Canon/EOS",
+    )
+
+
+def compressed_by_zstd_in_two_frames(content: bytes) -> bytes:
+    half = len(content) // 2
+    return zstandard.compress(content[:half]) + zstandard.compress(content[half:])
+
+
+@pytest.mark.parametrize(
+    "pack", [bytes, gzip.compress, bz2.compress, zstandard.compress, compressed_by_zstd_in_two_frames]
+)
+def test_compressed_text_is_known_by_its_bytes_not_its_name(tmp_path: Path, pack: Callable[[bytes], bytes]):
+    path = tmp_path / "metadata"
+    path.write_bytes(pack(b"\n".join(line(photoid=str(number)) for number in range(1, 500)) + b"\n"))
+    assert [row.photo_id for row in read(path)] == [str(number) for number in range(1, 500)]
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, zstandard.compress])
+def test_compressed_text_that_ends_early_is_an_error_not_a_shorter_file(tmp_path: Path, pack: Callable[[bytes], bytes]):
+    path = tmp_path / "metadata"
+    content = pack(b"\n".join(line(photoid=str(number), title=os.urandom(40).hex()) for number in range(5000)))
+    path.write_bytes(content[: len(content) // 2])
+    with pytest.raises(UserError, match=r"damaged or incomplete.*Bring it again"):
+        read(path)
+
+
+def test_sqlite_gives_the_same_rows(tmp_path: Path):
+    path = tmp_path / "yfcc100m_dataset.sql"
+    base = sqlite3.connect(path)
+    base.execute(f"CREATE TABLE yfcc100m_dataset ({', '.join(_typed(name) for name in yfcc100m.COLUMNS_23)})")
+    for number in (3, 1, 2):
+        values = [RECORD.get(name) for name in yfcc100m.COLUMNS_23]  # None where the text form is empty
+        values[0] = number
+        base.execute(f"INSERT INTO yfcc100m_dataset VALUES ({', '.join('?' * 23)})", values)
+    base.execute("UPDATE yfcc100m_dataset SET title = CAST(x'ff00fe' AS TEXT) WHERE photoid = 2")
+    base.commit()
+    base.close()
+    path.chmod(0o444)
+    first, second, third = read(path)
+    [expected] = read(tmp_path / "text", line(photoid="1"))
+    assert first == expected
+    assert (second.row, second.reason) == (2, "not_utf8")
+    assert third.photo_id == "3"
+
+
+def _typed(name: str) -> str:
+    integer = name in ("accuracy", "serverid", "farmid", "marker")
+    return f"{name} {'INTEGER PRIMARY KEY' if name == 'photoid' else 'INTEGER' if integer else 'TEXT'}"
+
+
+def test_sqlite_without_the_table(tmp_path: Path):
+    path = tmp_path / "other.sqlite"
+    base = sqlite3.connect(path)
+    base.execute("CREATE TABLE photos (id INTEGER)")
+    base.close()
+    with pytest.raises(UserError, match=r"its table yfcc100m_dataset does not exist.*yfcc100m_dataset.sql"):
+        read(path)
+
+
+@pytest.mark.parametrize(
+    ("broken", "reason", "detail"),
+    [
+        (line()[:-2], "wrong_field_count", "24 fields where 25 are due"),
+        (line() + b"\t", "wrong_field_count", "26 fields"),
+        (b"", "wrong_field_count", "1 fields"),
+        (line().replace(b"A+", b"\xff+"), "not_utf8", "title: invalid start byte at byte 0"),
+        (line(marker="1"), "not_a_photo", "a video"),
+        (line(marker="photo"), "bad_field", "marker is neither 0 nor 1: photo"),
+        (line(photoid="12a"), "bad_field", "photoid is not a number: 12a"),
+        (line(photoid="١٢"), "bad_field", "photoid is not a number"),
+        (line(latitude="north"), "bad_field", "latitude is not a number of degrees: north"),
+        (line(latitude="91"), "bad_field", "latitude is beyond 90 degrees: 91"),
+        (line(longitude="nan"), "bad_field", "longitude is not a number"),
+        (line(downloadurl="file:///etc/passwd"), "bad_field", "downloadurl is not an http address"),
+        (line(pageurl="javascript:alert(1)"), "bad_field", "pageurl is not an http address"),
+        (line(downloadurl="", hash=""), "bad_field", "downloadurl is empty"),
+        (line(licensename="All Rights Reserved"), "unknown_licence", "All Rights Reserved"),
+        (line(licensename="", licenseurl=""), "unknown_licence", ""),
+        (
+            line(licensename="Attribution-NonCommercial License", licenseurl=""),
+            "licence",
+            "CC-BY-NC-2.0 is not asked for",
+        ),
+    ],
+)
+def test_a_bad_line_is_one_rejected_row_between_two_good_ones(tmp_path: Path, broken: bytes, reason: str, detail: str):
+    first, second, third = read(tmp_path / "metadata", line(), broken, line())
+    assert isinstance(first, CandidateRow) and isinstance(third, CandidateRow)
+    assert isinstance(second, RejectedRow)
+    assert (second.row, second.reason, third.row) == (2, reason, 3)
+    assert second.detail.startswith(detail)
+
+
+@pytest.mark.parametrize(
+    "title", ['"unbalanced', '"', "a\rb", "\u2028", "x" * 3_000_000, "%00%0D%0A", "ça + 大きさ", "\x1b[31mred"]
+)
+def test_what_breaks_csv_readers_is_one_row(tmp_path: Path, title: str):
+    rows = read(tmp_path / "metadata", line(), line(title=title), line())
+    assert [type(row) for row in rows] == [CandidateRow] * 3
+    assert not any(mark in rows[1].title for mark in "\r\n\t\0\x1b\u2028")
+
+
+def test_windows_line_ends_and_a_missing_last_line_feed(tmp_path: Path):
+    path = tmp_path / "metadata"
+    path.write_bytes(line() + b"\r\n" + line())
+    assert [row.image_id for row in read(path)] == [KEY, KEY]
+
+
+def test_the_key_column_is_used_when_it_is_one_and_computed_when_not(tmp_path: Path):
+    good, bad = read(tmp_path / "metadata", line(hash="0123456789abcdef"), line(hash="../../etc/passwd"))
+    assert good.image_id == "0123456789abcdef"
+    assert bad.image_id == KEY == yfcc_key(URL)
+
+
+def test_null_date_and_empty_place(tmp_path: Path):
+    [row] = read(tmp_path / "metadata", line(datetaken="null", latitude="", longitude="null"))
+    assert (row.date_taken, row.latitude, row.longitude) == ("", None, None)
+
+
+def test_the_layout_is_that_of_most_lines(tmp_path: Path):
+    rows = read(tmp_path / "metadata", line(yfcc100m.COLUMNS_23), line(), line())
+    assert [type(row) for row in rows] == [RejectedRow, CandidateRow, CandidateRow]
+
+
+def test_errors_that_name_the_file_and_what_to_do(tmp_path: Path):
+    with pytest.raises(UserError, match=r"absent .*curate.sources.yfcc.files in the config\) does not exist"):
+        read(tmp_path / "absent")
+    (tmp_path / "empty").touch()
+    with pytest.raises(UserError, match="is empty"):
+        read(tmp_path / "empty")
+    with pytest.raises(UserError, match=r"is not YFCC100M metadata.*have 2, 1"):
+        read(tmp_path / "other", b"a\tb", b"c")
+
+
+def test_a_line_without_end_does_not_fill_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(lines, "MAX_LINE_BYTES", 1000)
+    monkeypatch.setattr(lines, "CHUNK_BYTES", 300)
+    path = tmp_path / "metadata"
+    path.write_bytes(b"ab\n" + b"x" * 5000 + b"\nlast\n" + b"y" * 1000 + b"\n" + b"z" * 2000)
+    assert list(lines.read_lines(path, "it")) == [b"ab", None, b"last", b"y" * 1000, None]
+
+
+@pytest.mark.parametrize("chunk", [1, 2, 3, 7, 1000])
+def test_lines_do_not_depend_on_where_chunks_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunk: int):
+    monkeypatch.setattr(lines, "CHUNK_BYTES", chunk)
+    content = b"one\n\ntwo\r\n\n\nthree \xff\n"
+    (tmp_path / "text").write_bytes(content)
+    assert list(lines.read_lines(tmp_path / "text", "it")) == [part.rstrip(b"\n") for part in io.BytesIO(content)]
+
+
+def test_real_rows_of_the_old_layout(shared: Path):
+    rows = read(shared / "yfcc100m_23_columns_real_rows.tsv", licences=("CC-BY-2.0", "CC-BY-NC-2.0"))
+    assert [type(row).__name__ for row in rows] == ["CandidateRow", "CandidateRow", "RejectedRow", "CandidateRow"]
+    gnome = rows[0]
+    assert (gnome.creator, gnome.title, gnome.capture_device) == ("jhf", "Gnome", "SONY CLIE")
+    assert rows[3].date_taken == "4501-01-01 00:00:00.0"
+    assert rows[3].image_id == yfcc_key(rows[3].download_url)
