@@ -4,7 +4,7 @@
 # What goes out:  results/report/index.html, results/shard/, results/pretrain/train/<run>/encoder.safetensors
 #
 # Each chapter is one file in rules/; the commands are in scripts/<stage>/<rule>.py; what the rules ask of the
-# configuration is in scripts/plan.py.
+# configuration is in scripts/plan/.
 
 
 configfile: workflow.basedir + "/config.yaml"

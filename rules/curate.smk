@@ -21,7 +21,7 @@ rule fetch_metadata:
         sha256=lambda wc: PLAN.fetched_sha256(wc.file),
         code=PLAN.code("curate.fetch_metadata"),
     shell:
-        "python -m scripts.curate.fetch_metadata --url {params.url:q} --sha256 {params.sha256:q} --out {output} > {log} 2>&1"
+        "python -m scripts.curate.fetch_metadata --url={params.url:q} --sha256={params.sha256:q} --out {output} > {log} 2>&1"
 
 
 rule plant_hazards:
@@ -66,7 +66,7 @@ rule select_candidates:
         code=lambda wc: PLAN.code("curate.select_candidates", "curate.sources", [PLAN.source_kind(wc.file)]),
     shell:
         "python -m scripts.curate.select_candidates --recipe {params.recipe:q} --file {wildcards.file}"
-        " --metadata {params.metadata:q} --table {params.table:q} --candidates {output.candidates}"
+        " --metadata={params.metadata:q} --table={params.table:q} --candidates {output.candidates}"
         " --rejected {output.rejected} --account {output.account} > {log} 2>&1"
 
 

@@ -27,7 +27,7 @@ rule list_task:
 rule embed:
     input:
         encoder=lambda wc: PLAN.encoder_path(wc.encoder),
-        items="results/evaluate/list_task/{task}.parquet",
+        listed="results/evaluate/list_task/{task}.parquet",
     output:
         "results/evaluate/embed/{encoder}/{task}.safetensors",
     log:
@@ -44,7 +44,7 @@ rule embed:
         paths=lambda wc: PLAN.task_paths(wc.task),
         code=lambda wc: PLAN.code("evaluate.embed", "evaluate.tasks", [PLAN.task_kind(wc.task)]),
     shell:
-        "python -m scripts.evaluate.embed --recipe {params.recipe:q} --encoder {input.encoder} --items {input.items}"
+        "python -m scripts.evaluate.embed --recipe {params.recipe:q} --encoder {input.encoder} --items {input.listed}"
         " --paths {params.paths:q} --threads {threads} --out {output} > {log} 2>&1"
 
 

@@ -23,7 +23,7 @@ rule fetch_weights:
         sha256=lambda wc: PLAN.weights(wc.detector).sha256,
         code=PLAN.code("filter.fetch_weights"),
     shell:
-        "python -m scripts.filter.fetch_weights --detector {wildcards.detector} --path {params.path:q} --url {params.url:q}"
+        "python -m scripts.filter.fetch_weights --detector {wildcards.detector} --path={params.path:q} --url={params.url:q}"
         " --sha256 {params.sha256} --out {output} > {log} 2>&1"
 
 
@@ -116,7 +116,7 @@ rule judge:
     shell:
         "python -m scripts.filter.judge --recipe {params.recipe:q} --part {wildcards.part} --candidates {input.candidates}"
         " --status {input.status} --inspection {input.inspection} --duplicates {input.duplicates} --faces {input.faces}"
-        " --people {input.people} --human-verdicts {params.human:q} --out {output} > {log} 2>&1"
+        " --people {input.people} --human-verdicts={params.human:q} --out {output} > {log} 2>&1"
 
 
 rule select:

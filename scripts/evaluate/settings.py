@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from scripts.lib.recipe import Settings
 
@@ -28,6 +28,12 @@ class TaskBase(Settings):
     max_train: Positive | None  # take a seeded, class-balanced part; None = all
     max_test: Positive | None
     seed: int  # of that part
+
+    @model_validator(mode="after")
+    def _crop_fits(self) -> TaskBase:
+        if self.crop > self.resize:
+            raise ValueError(f"crop {self.crop} is larger than resize {self.resize}, the short side it is cut from")
+        return self
 
 
 class ImageFolderTask(TaskBase):

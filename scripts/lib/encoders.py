@@ -42,7 +42,8 @@ def save_encoder(path: str | os.PathLike[str], encoder: nn.Module, description: 
         raise ValueError(f"unknown encoder {description['encoder']}")
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in sorted(encoder.state_dict().items())}
     with replacing(path) as private:
-        safetensors.torch.save_file(tensors, private, metadata={"description": canonical_json(description)})
+        # `save_file` would leave a file that only its owner can read.
+        private.write_bytes(safetensors.torch.save(tensors, metadata={"description": canonical_json(description)}))
 
 
 def load_encoder(path: str | os.PathLike[str]) -> tuple[nn.Module, dict[str, Any]]:

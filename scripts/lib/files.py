@@ -66,9 +66,12 @@ def write_json(path: str | os.PathLike[str], value: Any) -> None:
 def write_csv(path: str | os.PathLike[str], header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Write a CSV table: RFC 4180 quoting, line feeds, UTF-8."""
     with replacing(path) as private, private.open("w", newline="", encoding="utf-8") as handle:
-        writer = csv.writer(handle, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows(rows)
+        plain = csv.writer(handle, lineterminator="\n")
+        quoted = csv.writer(handle, lineterminator="\n", quoting=csv.QUOTE_ALL)
+        plain.writerow(header)
+        for row in rows:
+            # Python 3.11 leaves a lone carriage return unquoted here, and readers take it for the end of the line.
+            (quoted if any("\r" in str(cell) for cell in row) else plain).writerow(row)
 
 
 def write_table(path: str | os.PathLike[str], table: pa.Table) -> None:

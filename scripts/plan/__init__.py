@@ -1,0 +1,64 @@
+"""What the rules ask of the configuration: names of files and parts, recipes, code fingerprints, data from outside.
+
+Everything that `rules/*.smk` need to know beyond file names is here, typed and tested, so that a rule stays a statement
+of inputs, outputs and one command. Never imports torch: planning must stay a matter of seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from scripts.config import Config
+from scripts.lib.fingerprint import code_hash
+from scripts.lib.recipe import write_recipe
+from scripts.plan.curate import CuratePlan
+from scripts.plan.evaluate import EvaluatePlan, PretrainPlan
+from scripts.plan.filter import FilterPlan, ShardPlan
+from scripts.plan.outside import present
+from scripts.report.settings import WriteReportSettings
+
+__all__ = ["Plan", "present"]
+
+
+class Plan(CuratePlan, FilterPlan, ShardPlan, PretrainPlan, EvaluatePlan):
+    """A checked configuration, seen from the rules."""
+
+    def __init__(self, config: Config) -> None:
+        for stage in (CuratePlan, FilterPlan, ShardPlan, PretrainPlan, EvaluatePlan):
+            stage.__init__(self, config)
+
+    def contact_sheets_recipe(self) -> str:
+        """Return the recipe of `draw_contact_sheets`."""
+        return write_recipe(self.config.report.contact_sheets)
+
+    def write_report_recipe(self) -> str:
+        """Return the recipe of `write_report`."""
+        judge = self.judge_settings()
+        detectors: list[dict[str, str | bool]] = [
+            {"name": item.name, "kind": item.kind, "target": target, "demo_grade": item.demo_grade}
+            for target, names in (("face", self.face_detectors), ("person", self.person_detectors))
+            for item in (self._detectors[name] for name in names)
+        ]
+        runs = [
+            {
+                "name": run.name,
+                "method": run.method,
+                "encoder": run.encoder,
+                "epochs": str(run.epochs),
+                "cost": run.cost,
+                "expected": run.expected,
+            }
+            for run in self._runs.values()
+        ]
+        return write_recipe(
+            WriteReportSettings(
+                title=self.config.report.title,
+                detectors=tuple(detectors),
+                runs=tuple(runs),
+                thresholds={**judge.face_scores, **judge.person_scores},
+            )
+        )
+
+    def code(self, step: str, package: str = "", kinds: Iterable[str] = ()) -> str:
+        """Return the fingerprint of a step and of the modules that it loads by name: `scripts.<package>.<kind>`."""
+        return code_hash(f"scripts.{step}", *(f"scripts.{package}.{kind}" for kind in sorted(kinds)))

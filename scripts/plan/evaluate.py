@@ -1,0 +1,92 @@
+"""What `rules/pretrain.smk` and `rules/evaluate.smk` ask of the configuration."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from scripts.config import Config
+from scripts.evaluate.settings import EmbedSettings, ListTaskSettings, Task
+from scripts.lib.recipe import write_recipe
+from scripts.plan.outside import present
+from scripts.pretrain.settings import Run, TrainSettings
+
+UNTRAINED = "-untrained"  # cannot be part of a run's name
+
+
+class PretrainPlan:
+    """The pretraining runs."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self._runs = {run.name: run for run in config.pretrain.runs}
+
+    @property
+    def runs(self) -> list[str]:
+        """Names of the pretraining runs."""
+        return list(self._runs)
+
+    def run(self, name: str) -> Run:
+        """Return a run."""
+        return self._runs[name]
+
+    def train_recipe(self, name: str) -> str:
+        """Return the recipe of `train` for one run."""
+        return write_recipe(TrainSettings(run=self._runs[name]))
+
+
+class EvaluatePlan:
+    """Encoders, tasks and protocols."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self._tasks = {task.name: task for task in config.evaluate.tasks}
+
+    @property
+    def encoders(self) -> list[str]:
+        """Names of the encoders that are evaluated: the runs, and each run before its first step."""
+        runs = [run.name for run in self.config.pretrain.runs]
+        return [*runs, *(run + UNTRAINED for run in runs if self.config.evaluate.untrained)]
+
+    @property
+    def tasks(self) -> list[str]:
+        """Names of the evaluation tasks."""
+        return list(self._tasks)
+
+    def encoder_path(self, encoder: str) -> str:
+        """Return the weights of an encoder."""
+        run = encoder.removesuffix(UNTRAINED)
+        name = "encoder" if run == encoder else "untrained_encoder"
+        return f"results/pretrain/train/{run}/{name}.safetensors"
+
+    def task_kind(self, task: str) -> str:
+        """Return the kind of a task, which is the name of its module."""
+        return self._tasks[task].kind
+
+    def task_paths(self, task: str) -> list[str]:
+        """Return the paths of a task's data in the order of its `path_fields`; none for a generated task."""
+        return _path_values(self._tasks[task])
+
+    def task_inputs(self, task: str) -> list[str]:
+        """Return those of `task_paths` that are files and lie there."""
+        return [path for path in present(*self.task_paths(task)) if Path(path).is_file()]
+
+    def list_task_recipe(self, task: str) -> str:
+        """Return the recipe of `list_task`."""
+        return write_recipe(ListTaskSettings(task=self._tasks[task]))
+
+    def embed_recipe(self, task: str) -> str:
+        """Return the recipe of `embed`."""
+        return write_recipe(EmbedSettings(task=self._tasks[task], batch_size=self.config.evaluate.batch_size))
+
+    def knn_recipe(self) -> str:
+        """Return the recipe of `knn`."""
+        return write_recipe(self.config.evaluate.knn)
+
+    def linear_probe_recipe(self) -> str:
+        """Return the recipe of `linear_probe`."""
+        return write_recipe(self.config.evaluate.linear_probe)
+
+
+def _path_values(task: Task) -> list[str]:
+    values = (getattr(task, field) for field in task.path_fields)
+    return [value for value in values if isinstance(value, str)]

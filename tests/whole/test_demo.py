@@ -1,0 +1,170 @@
+"""`make demo` from end to end, then everything that its outputs promise."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+import tarfile
+from collections import Counter
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import safetensors.torch
+import torchvision
+import webdataset
+
+from tests.conftest import ROOT
+from tests.workflow import planned_jobs, run_snakemake
+
+pytestmark = pytest.mark.whole
+
+DEMO = str(ROOT / "scales" / "demo.yaml")
+RUN = "moco_v2_r18_demo"
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The working directory of a finished demo."""
+    folder = tmp_path_factory.mktemp("demo")
+    result = run_snakemake("--cores", "2", "--configfile", DEMO, folder=folder)
+    assert result.returncode == 0, result.stdout + result.stderr
+    return folder
+
+
+@pytest.fixture(scope="module")
+def selection(demo: Path) -> pd.DataFrame:
+    return pd.read_parquet(demo / "results/filter/select.parquet")
+
+
+@pytest.fixture(scope="module")
+def funnel(demo: Path) -> dict:
+    return json.loads((demo / "results/report/funnel.json").read_text())
+
+
+def truth(demo: Path) -> list[dict[str, str]]:
+    with (demo / "results/curate/plant_hazards/truth.csv").open(newline="", encoding="utf-8") as handle:
+        return list(csv.DictReader(handle))
+
+
+def test_every_planted_hazard_ends_under_its_own_reason(demo: Path, selection: pd.DataFrame) -> None:
+    planted = selection[selection.source == "planted"].set_index("row")
+    rejected = pd.read_parquet(demo / "results/curate/select_candidates/planted-000.rejected.parquet").set_index("row")
+    wrong = []
+    for line in truth(demo):
+        row = int(line["row"])
+        got = rejected.reason[row] if row in rejected.index else planted.reason[row]
+        expected = {line["expected_reason"]}
+        if not line["expected_reason"]:  # clean: kept, or left out by the cap or the sample, never for what it shows
+            expected = {"", "photographer_cap", "not_sampled"}
+        if got not in expected:
+            wrong.append((line["hazard"], row, line["expected_reason"], got))
+    assert not wrong
+    assert len({line["hazard"] for line in truth(demo)}) >= 12
+
+
+def test_the_funnel_adds_up_and_counts_the_hazards(demo: Path, funnel: dict, selection: pd.DataFrame) -> None:
+    assert funnel["read"] == funnel["kept"] + sum(funnel["rejected"].values())
+    assert funnel["kept"] == int(selection.keep.sum()) > 0
+    expected = Counter(line["expected_reason"] for line in truth(demo) if line["expected_reason"])
+    for reason, count in expected.items():
+        assert funnel["rejected"][reason] >= count, reason
+    assert funnel["rejected"]["photographer_cap"] >= 1
+
+
+def test_no_photographer_has_more_than_the_cap(selection: pd.DataFrame) -> None:
+    kept = selection[selection.keep & (selection.source == "planted")]
+    assert kept.creator_id.value_counts().max() <= 80
+
+
+def test_a_second_run_has_nothing_to_do(demo: Path) -> None:
+    result = run_snakemake("--cores", "2", "--configfile", DEMO, folder=demo)
+    assert result.returncode == 0
+    assert "Nothing to be done" in result.stdout + result.stderr
+
+
+def test_a_threshold_reruns_judge_and_what_follows(demo: Path, tmp_path: Path) -> None:
+    scale = tmp_path / "scale.yaml"
+    scale.write_text(Path(DEMO).read_text().replace("drop_score: 0.9", "drop_score: 0.95"))
+    jobs = planned_jobs(run_snakemake("-n", "--configfile", str(scale), folder=demo).stdout)
+    assert jobs["judge"] == 2
+    assert jobs["select"] == jobs["train"] == jobs["write_report"] == 1
+    before = {"plant_hazards", "select_candidates", "download", "inspect_images", "deduplicate"}
+    assert not (before | {"detect_faces", "detect_people", "fetch_weights", "list_task"}) & jobs.keys()
+
+
+def test_shards_open_in_webdataset(demo: Path, selection: pd.DataFrame) -> None:
+    shards = sorted(str(path) for path in (demo / "results/shard/write_shards").glob("*.tar"))
+    samples = list(webdataset.WebDataset(shards, shardshuffle=False).decode("pil"))
+    assert {Path(sample["__key__"]).name for sample in samples} == set(selection.image_id[selection.keep])
+    assert all(sample["jpg"].mode == "RGB" for sample in samples)
+
+
+def test_shards_open_in_image_folder(demo: Path, funnel: dict, tmp_path: Path) -> None:
+    for path in sorted((demo / "results/shard/write_shards").glob("*.tar")):
+        with tarfile.open(path) as tar:
+            for member in tar:
+                name = tmp_path / member.name
+                name.parent.mkdir(exist_ok=True)
+                name.write_bytes(tar.extractfile(member).read())
+    folder = torchvision.datasets.ImageFolder(str(tmp_path))
+    assert len(folder) == funnel["kept"]
+    assert folder[0][0].size[0] > 0
+
+
+def test_the_index_gives_random_access(demo: Path) -> None:
+    from PIL import Image
+
+    for path in sorted((demo / "results/shard/write_shards").glob("*.parquet")):
+        index = pd.read_parquet(path)
+        content = path.with_suffix(".tar").read_bytes()
+        for row in index.itertuples():
+            assert Image.open(io.BytesIO(content[row.offset : row.offset + row.size])).size[0] > 0
+
+
+def test_metadata_opens_in_pandas(demo: Path, funnel: dict) -> None:
+    table = pd.read_csv(demo / "results/shard/write_metadata/pass_metadata.csv", index_col=0)
+    assert list(table.columns) == ["unickname", "datetaken", "licensename", "hash", "latitude", "longitude"]
+    full = pd.read_parquet(demo / "results/shard/write_metadata/metadata.parquet")
+    assert len(table) == len(full) == funnel["kept"]
+    assert (full.licence_url != "").all()
+    assert (full.page_url != "").all()
+
+
+@pytest.mark.parametrize("name", ["encoder", "untrained_encoder"])
+def test_the_encoder_opens_in_torchvision(demo: Path, name: str) -> None:
+    weights = safetensors.torch.load_file(demo / f"results/pretrain/train/{RUN}/{name}.safetensors")
+    missing, unexpected = torchvision.models.resnet18().load_state_dict(weights, strict=False)
+    assert set(missing) == {"fc.weight", "fc.bias"}
+    assert not unexpected
+
+
+def test_training_moved_the_encoder_and_the_loss(demo: Path) -> None:
+    metrics = pd.read_csv(demo / f"results/pretrain/train/{RUN}/metrics.csv")
+    assert metrics.loss.tail(5).mean() < metrics.loss.head(5).mean()
+
+
+def test_results_have_every_encoder_and_protocol(demo: Path) -> None:
+    results = pd.read_csv(demo / "results/evaluate/collect_results.csv")
+    assert list(results.columns) == ["run", "task", "protocol", "metric", "value", "n", "seed", "chance"]
+    assert set(results.run) == {RUN, f"{RUN}-untrained"}
+    assert {name.split("_")[0] for name in results.protocol} == {"knn", "linear"}
+    assert results.value.between(0, 100).all()
+
+
+def test_the_report_stands_alone(demo: Path, funnel: dict) -> None:
+    page = (demo / "results/report/index.html").read_text(encoding="utf-8")
+    assert not re.search(r"""(?:src|href)\s*=\s*["']?(?:https?:)?//[^"']*\.(?:js|css|png|jpe?g|svg|woff)""", page)
+    assert "<script" not in page.lower()
+    assert "Content-Security-Policy" in page
+    for reason in funnel["rejected"]:
+        assert reason in page, reason
+    assert "demo" in page.lower()
+
+
+def test_no_result_names_this_machine(demo: Path) -> None:
+    for path in (demo / "results").rglob("*"):
+        if path.is_file():
+            assert str(demo).encode() not in path.read_bytes(), path

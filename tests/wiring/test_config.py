@@ -1,0 +1,93 @@
+"""config.yaml and every scale are valid; mistakes are named with the path of their key."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from snakemake.utils import update_config
+
+from scripts.config import load_config
+from scripts.lib.errors import UserError
+from tests.conftest import ROOT
+
+SCALES = sorted((ROOT / "scales").glob("*.yaml"))
+
+
+def merged(scale: Path | None = None) -> dict[str, Any]:
+    raw: dict[str, Any] = yaml.safe_load((ROOT / "config.yaml").read_text())
+    if scale is not None:
+        update_config(raw, yaml.safe_load(scale.read_text()))
+    return raw
+
+
+@pytest.mark.parametrize("scale", [None, *SCALES], ids=lambda scale: scale.stem if scale else "paper")
+def test_every_shipped_configuration_is_valid(scale: Path | None) -> None:
+    load_config(merged(scale))
+
+
+@pytest.mark.parametrize("scale", SCALES, ids=lambda scale: scale.stem)
+def test_a_scale_only_replaces_keys_of_the_paper(scale: Path) -> None:
+    paper = merged()
+    for key in yaml.safe_load(scale.read_text()):
+        assert key in paper
+
+
+def set_at(raw: dict[str, Any], path: str, value: object) -> dict[str, Any]:
+    raw = copy.deepcopy(raw)
+    *parents, last = path.split(".")
+    node: Any = raw
+    for key in parents:
+        node = node[int(key)] if key.isdigit() else node[key]
+    node[int(last) if last.isdigit() else last] = value
+    return raw
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("filter.judge.min_sides", 3, r"filter\.judge\.min_sides: unknown key"),
+        ("filter.judge.min_side", "64px", r"filter\.judge\.min_side: .*64px"),
+        ("partition_bits", 20, r"partition_bits: .*less than or equal to 12"),
+        ("curate.licences", ["CC-BY"], r"curate\.licences\.0: .*CC-BY-2\.0"),
+        ("curate.sources.0.kind", "flickr", r"curate\.sources\.0"),
+        ("curate.sources.0.files", [], r"curate\.sources\.0.*files"),
+        ("curate.sources.0.files.0", {}, r"curate\.sources\.yfcc100m\.files\.0: give either path or url"),
+        ("filter.face_detectors.0.drop_score", 0.01, r"retinaface_mobilenet: drop_score 0\.01 is below"),
+        ("filter.person_detectors.0.detector.name", "retinaface_mobilenet", "used 2 times"),
+        ("filter.face_detectors.0.detector.weights.url", None, "give a path or an url"),
+        ("pretrain.runs.0.queue_size", 65_000, r"moco_v2_r50_200: queue_size 65000 is not a multiple"),
+        ("pretrain.runs.0.bn_splits", 7, r"batch_size 256 is not a multiple of bn_splits 7"),
+        ("pretrain.runs.1.name", "moco_v2_r50_200", "used 2 times"),
+        ("pretrain.runs.0.learning_rate", "3e-2", r"learning_rate: .*3e-2"),
+        ("evaluate.tasks.0.crop", 300, r"imagenet1k: crop 300 is larger than resize 256"),
+    ],
+)
+def test_mistakes_are_named(path: str, value: object, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        load_config(set_at(merged(), path, value))
+
+
+def test_missing_keys_are_named() -> None:
+    raw = merged()
+    del raw["filter"]["judge"]["min_side"]
+    with pytest.raises(UserError, match=r"filter\.judge\.min_side: missing"):
+        load_config(raw)
+
+
+def test_environment_variables_are_replaced() -> None:
+    raw = set_at(merged(), "filter.human_verdicts", "${REVIEWS:-reviews}/${NAME}.csv")
+    assert load_config(raw, {"NAME": "x"}).filter.human_verdicts == "reviews/x.csv"
+    assert load_config(raw, {"NAME": "x", "REVIEWS": "/r"}).filter.human_verdicts == "/r/x.csv"
+    with pytest.raises(UserError, match=r"filter\.human_verdicts: the environment variable NAME is not set"):
+        load_config(raw, {})
+
+
+def test_the_fields_of_a_store_are_no_variables() -> None:
+    url = "https://example.org/{key:3}/{key:3:6}/{key}.jpg"
+    config = load_config(set_at(merged(), "curate.sources.0.stores.0.url", url), {})
+    store = config.curate.sources[0].stores[0]  # type: ignore[union-attr]
+    assert store.url == url  # type: ignore[union-attr]

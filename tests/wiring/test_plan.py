@@ -1,0 +1,64 @@
+"""What the rules ask of the configuration."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from scripts.config import load_config
+from scripts.lib.errors import UserError
+from scripts.plan import Plan, present
+from tests.conftest import ROOT
+from tests.wiring.test_config import merged, set_at
+
+
+def plan(scale: str | None = None, **edits: object) -> Plan:
+    raw = merged(ROOT / f"scales/{scale}.yaml" if scale else None)
+    for path, value in edits.items():
+        raw = set_at(raw, path.replace("__", "."), value)
+    return Plan(load_config(raw))
+
+
+def test_a_threshold_is_in_the_recipe_of_judge_and_of_nothing_else() -> None:
+    before, after = plan(), plan(filter__face_detectors__0__drop_score=0.6)
+    assert before.judge_recipe() != after.judge_recipe()
+    for name in (*before.face_detectors, *before.person_detectors):
+        assert before.detect_recipe(name) == after.detect_recipe(name)
+    assert before.select_recipe() == after.select_recipe()
+
+
+def test_recipes_hold_no_path() -> None:
+    photos = plan("photos")
+    texts = [
+        *(photos.select_candidates_recipe(file) for file in photos.files),
+        *(photos.detect_recipe(name) for name in (*photos.face_detectors, *photos.person_detectors)),
+        *(photos.list_task_recipe(task) for task in photos.tasks),
+        *(photos.embed_recipe(task) for task in photos.tasks),
+    ]
+    assert texts
+    for text in texts:
+        json.loads(text)
+        assert "shared" not in text
+
+
+def test_local_stores_come_in_the_order_of_the_config() -> None:
+    folders = [{"folder": "b"}, {"url": "http://x/{key}"}, {"tar": "a.tar"}]
+    assert plan(curate__sources__0__stores=folders).local_stores() == ["yfcc100m=b", "yfcc100m=a.tar"]
+
+
+def test_planted_data_need_their_settings() -> None:
+    with pytest.raises(UserError, match="plant_hazards is null"):
+        plan().plant_hazards_recipe()
+
+
+def test_untrained_encoders_are_evaluated_when_asked_for() -> None:
+    assert plan().encoders[3:] == [f"{run}-untrained" for run in plan().runs]
+    assert plan(evaluate__untrained=False).encoders == plan().runs
+    assert plan().encoder_path("moco_v2_r50_200-untrained").endswith("moco_v2_r50_200/untrained_encoder.safetensors")
+
+
+def test_only_what_lies_there_is_an_input(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("")
+    assert present(str(tmp_path / "a"), str(tmp_path / "b"), None, "") == [str(tmp_path / "a")]

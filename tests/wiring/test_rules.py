@@ -1,0 +1,100 @@
+"""One name, four places: rule, module, result folder, log. Every scale plans, and planning is light."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+from tests.workflow import planned_jobs, run_snakemake
+
+STAGES = ("curate", "filter", "shard", "pretrain", "evaluate", "report")
+SCALES = [path.stem for path in sorted((ROOT / "scales").glob("*.yaml"))]
+
+
+def rules() -> dict[str, tuple[str, str]]:
+    """Return rule → (stage, text)."""
+    found = {}
+    for path in sorted((ROOT / "rules").glob("*.smk")):
+        for match in re.finditer(r"^rule (\w+):\n(.*?)(?=^rule |\Z)", path.read_text(), re.MULTILINE | re.DOTALL):
+            found[match[1]] = (path.stem, match[2])
+    return found
+
+
+@pytest.mark.parametrize("rule", sorted(rules()))
+def test_one_name_in_four_places(rule: str) -> None:
+    stage, text = rules()[rule]
+    assert (ROOT / "scripts" / stage / f"{rule}.py").is_file()
+    assert f"python -m scripts.{stage}.{rule} " in text
+    assert f"logs/{stage}/{rule}" in text
+    assert f'PLAN.code("{stage}.{rule}"' in re.sub(r"\(\s+", "(", text)
+    for output in re.findall(r'"(results/[^"]+)"', text[text.index("output:") : text.index("log:")]):
+        named = output.startswith(f"results/{stage}/{rule}")
+        assert named or output == CONTRACT.get(rule), output
+
+
+CONTRACT = {"count_funnel": "results/report/funnel.json", "write_report": "results/report/index.html"}
+
+
+def test_every_step_has_a_rule() -> None:
+    steps = {
+        (path.parent.name, path.stem)
+        for stage in STAGES
+        for path in (ROOT / "scripts" / stage).glob("*.py")
+        if re.search(r"^def main\(", path.read_text(), re.MULTILINE)
+    }
+    assert steps == {(stage, rule) for rule, (stage, _) in rules().items()}
+
+
+def test_stages_do_not_import_each_other() -> None:
+    # The shape of another stage's part of config.yaml may be read; its code may not.
+    for stage in STAGES:
+        for path in sorted((ROOT / "scripts" / stage).rglob("*.py")):
+            imported = re.findall(r"^\s*(?:from|import) scripts\.(\w+)(\.settings\b)?", path.read_text(), re.MULTILINE)
+            assert not [name for name, settings in imported if name not in (stage, "lib") and not settings], path
+
+
+def test_rules_hold_no_logic() -> None:
+    for path in sorted((ROOT / "rules").glob("*.smk")):
+        text = path.read_text()
+        assert not re.search(r"^ {4}(run|script|notebook):", text, re.MULTILINE), path
+        if path.name != "common.smk":
+            assert not re.search(r"^(def|for|if|import|from) ", text, re.MULTILINE), path
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_every_scale_plans(scale: str, tmp_path: Path) -> None:
+    environment = {"UNPEOPLED_SHARED": str(tmp_path)}  # nothing needs to lie there for a plan
+    result = run_snakemake(
+        "-n",
+        "--configfile",
+        str(ROOT / f"scales/{scale}.yaml"),
+        folder=tmp_path,
+        without_torch=True,
+        environment=environment,
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    jobs = planned_jobs(result.stdout)
+    assert jobs["write_report"] == 1
+    assert jobs["train"] >= 1
+
+
+def test_the_paper_plans_without_torch(tmp_path: Path) -> None:
+    result = run_snakemake("-n", "--quiet", "rules", folder=tmp_path, without_torch=True)
+    assert result.returncode == 0, result.stdout + result.stderr
+    jobs = planned_jobs(result.stdout)
+    for rule in ("download", "inspect_images", "detect_faces", "detect_people", "judge", "write_shards"):
+        assert jobs[rule] == 256, rule
+    assert jobs["train"] == 3
+    assert jobs["knn"] == jobs["linear_probe"] == 3 * 2 * 2  # runs, trained or not, tasks
+
+
+def test_a_wrong_key_is_one_paragraph(tmp_path: Path) -> None:
+    scale = tmp_path / "scale.yaml"
+    scale.write_text("filter:\n  judge:\n    face_threshold: 0.7\n")
+    result = run_snakemake("-n", "--configfile", str(scale), folder=tmp_path)
+    assert result.returncode != 0
+    assert "filter.judge.face_threshold: unknown key" in result.stdout + result.stderr
+    assert "Traceback" not in result.stdout + result.stderr
