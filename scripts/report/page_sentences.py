@@ -1,0 +1,119 @@
+"""The sentences of the page that depend on what came out: the summary, the limits, the way back to the tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from scripts.lib.accounting import Account
+from scripts.lib.reasons import FilterReason
+from scripts.report.plain_text import count, share, signed
+from scripts.report.published import COMPARED_TASKS
+from scripts.report.result_table import Score
+from scripts.report.selection_statistics import Statistics
+from scripts.report.settings import WriteReportSettings
+
+TRACES = (
+    ("Funnel, accounting line, reasons", "results/report/funnel.json"),
+    ("Metadata rows turned away, one by one", "results/curate/select_candidates/<file>.rejected.parquet"),
+    ("Verdict and evidence for each image", "results/filter/select.parquet"),
+    ("Scores and boxes behind a verdict", "results/filter/detect_faces/<detector>/<part>.parquet, detect_people/…"),
+    ("Selection in numbers", "results/filter/select.parquet, the rows with keep = true"),
+    ("Attribution of each kept image", "results/shard/write_metadata/metadata.parquet"),
+    ("Pictures", "results/report/draw_contact_sheets/<reason>.png"),
+    ("Training curves", "results/pretrain/train/<run>/metrics.csv"),
+    ("Results", "results/evaluate/collect_results.csv"),
+)
+
+
+def key_figures(funnel: Account, statistics: Statistics, settings: WriteReportSettings) -> list[tuple[str, str]]:
+    """Return the four numbers at the top."""
+    return [
+        (count(funnel["read"]), "rows read"),
+        (count(funnel["kept"]), f"images kept ({share(funnel['kept'], funnel['read'])})"),
+        (count(statistics.photographers), "photographers" if statistics.photographers != 1 else "photographer"),
+        (count(len(settings.runs)), "encoders trained" if len(settings.runs) != 1 else "encoder trained"),
+    ]
+
+
+def five_lines(
+    funnel: Account, statistics: Statistics, settings: WriteReportSettings, scores: Sequence[Score]
+) -> list[tuple[str, str]]:
+    """Return what was asked and what came out."""
+    return [
+        ("Asked", _asked(settings)),
+        ("Kept", _kept(funnel, statistics)),
+        ("People", _people(funnel)),
+        ("Trained", _trained(settings)),
+        ("Learnt", _learnt(scores)),
+    ]
+
+
+def _asked(settings: WriteReportSettings) -> str:
+    faces = [str(item["name"]) for item in settings.detectors if item["target"] == "face"]
+    people = [str(item["name"]) for item in settings.detectors if item["target"] == "person"]
+    return (
+        "Photographs under an allowed licence, with a creator to credit, in which neither "
+        f"{_both(faces)} finds a face nor {_both(people)} a person."
+    )
+
+
+def _both(names: Sequence[str]) -> str:
+    return " nor ".join(names) if names else "any detector"
+
+
+def _kept(funnel: Account, statistics: Statistics) -> str:
+    if not funnel["kept"]:
+        return f"None of {count(funnel['read'])} rows."
+    licences = ", ".join(entry.name for entry in statistics.licences)
+    lost = max(funnel["rejected"].items(), key=lambda item: item[1], default=("nothing", 0))
+    return (
+        f"{count(funnel['kept'])} of {count(funnel['read'])} rows, by {count(statistics.photographers)} photographers, "
+        f"under {licences}. The most frequent reason against a row is {lost[0].replace('_', ' ')} ({count(lost[1])})."
+    )
+
+
+def _people(funnel: Account) -> str:
+    face, person = (funnel["rejected"].get(reason, 0) for reason in (FilterReason.FACE, FilterReason.PERSON))
+    human = funnel["rejected"].get(FilterReason.HUMAN_VERDICT, 0)
+    text = f"{count(face)} images dropped for a face and {count(person)} more for a person"
+    return text + (f"; {count(human)} by reviewers." if human else "; none by a reviewer.")
+
+
+def _trained(settings: WriteReportSettings) -> str:
+    if not settings.runs:
+        return "Nothing: no run is configured."
+    return "; ".join(f"{run['name']}: {run['encoder']}, {run['epochs']} epochs" for run in settings.runs) + "."
+
+
+def _learnt(scores: Sequence[Score]) -> str:
+    differences = [score.difference for score in scores if score.difference is not None]
+    if not scores:
+        return "Not measured: no encoder was evaluated."
+    if not differences:
+        return "Not comparable: untrained encoders were not evaluated."
+    better = sum(difference > 0 for difference in differences)
+    return (
+        f"Better than the untrained encoder in {better} of {len(differences)} comparisons; differences from "
+        f"{signed(min(differences), 1)} to {signed(max(differences), 1)} points."
+    )
+
+
+def limits(funnel: Account, settings: WriteReportSettings, scores: Sequence[Score]) -> list[str]:
+    """Return what a reader must not take from the page."""
+    found = []
+    if any(item["demo_grade"] for item in settings.detectors):
+        found.append("Detectors fit to clear a dataset were not run: at least one is demo-grade.")
+    if not funnel["rejected"].get(FilterReason.HUMAN_VERDICT):
+        found.append("No image was dropped by a reviewer. PASS had people look at every selected image.")
+    found += [
+        "How many people are left in the selection. That needs a labelled sample of it, looked at by people.",
+        "Licence plates, signatures, handwriting and disturbing content: nothing here looks for them.",
+        "Whether a licence is true. It is taken from the metadata as the photographer's site gave it.",
+    ]
+    tasks = {score.task for score in scores}
+    if missing := [task for task in COMPARED_TASKS if task not in tasks]:
+        found.append(f"The tasks of the published figures that were not run here: {', '.join(missing)}.")
+    if settings.runs:
+        found.append("Spread over repeated pretraining: each run was trained from one seed.")
+    found.append("Fine-tuning, detection, segmentation and pose: only frozen encoders are measured.")
+    return found

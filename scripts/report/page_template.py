@@ -1,0 +1,156 @@
+"""The page's markup. Every value is escaped by the template engine; what is inserted as markup is marked `| safe`."""
+
+from __future__ import annotations
+
+HEAD = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{{ policy }}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<meta name="referrer" content="no-referrer">
+<title>{{ title }}</title>
+<style>{{ css | safe }}</style>
+</head>
+<body>
+<header>
+<h1><bdi>{{ title }}</bdi></h1>
+<p class="lead">What was read, what was kept and why the rest was not; what was learnt from it, and how well.</p>
+<nav aria-label="Contents">
+<a href="#funnel">Funnel</a><a href="#people">People</a><a href="#sheets">Pictures</a>
+<a href="#selection">Selection</a>
+<a href="#training">Training</a><a href="#results">Results</a><a href="#published">Published figures</a>
+<a href="#limits">What is not shown</a><a href="#trace">Tracing a number</a>
+</nav>
+</header>
+<main>
+"""
+
+SUMMARY = """
+<section aria-label="Summary">
+<div class="key">
+{% for number, name in key_figures %}
+<div><strong>{{ number }}</strong><span>{{ name }}</span></div>
+{% endfor %}
+</div>
+{% if demo_detectors %}
+<div class="panel warning" role="note"><p><strong>Not fit to clear a dataset.</strong> People were looked for by
+demo-grade detectors ({{ demo_detectors | join(", ") }}). They show how the work is done, and are
+not good enough to vouch for a selection.</p></div>
+{% endif %}
+<ul class="five">
+{% for name, text in five_lines %}
+<li><b>{{ name }}</b><span>{{ text }}</span></li>
+{% endfor %}
+</ul>
+</section>
+"""
+
+FUNNEL = """
+<section id="funnel">
+<h2>Funnel</h2>
+<div class="panel"><p><strong>{{ funnel.read | count }}</strong> rows read =
+<strong>{{ funnel.kept | count }}</strong> kept + <strong>{{ rejected | count }}</strong> rejected
+{% if stages_lost %}<span class="muted">({{ stages_lost }})</span>{% endif %}
+
+<span class="tick">✓ adds up</span></p></div>
+<figure>{{ funnel_drawing.markup | safe }}
+<figcaption>{{ funnel_drawing.description }} Each row of metadata ends under the first reason that speaks against it,
+or is kept.</figcaption></figure>
+<table>
+<thead><tr><th scope="col">Reason</th><th scope="col" class="number">Rows</th>
+<th scope="col" class="number">Of all read</th></tr></thead>
+{% for stage, reasons in stage_reasons %}
+<tbody>
+<tr class="group"><th scope="rowgroup" colspan="3">{{ stage }}</th></tr>
+{% for reason in reasons %}
+<tr><td><code>{{ reason.name }}</code><small>{{ reason.text }}</small></td>
+<td class="number">{{ reason.rows | count }}</td>
+<td class="number">{{ reason.share }}</td></tr>
+{% endfor %}
+</tbody>
+{% endfor %}
+</table>
+<details><summary>Reasons that took nothing <span>({{ idle_reasons | length }})</span></summary>
+<table class="stack"><tbody>
+{% for reason in idle_reasons %}
+<tr><td><code>{{ reason.name }}</code><small>{{ reason.text }}</small></td>
+<td class="muted">{{ reason.stage }}</td></tr>
+{% endfor %}
+</tbody></table></details>
+</section>
+"""
+
+PEOPLE = """
+<section id="people">
+<h2>How people were looked for</h2>
+<p>An image is dropped when any detector gives a face or a person a score at or above its threshold. Detectors measure
+first and the thresholds are applied afterwards, so another threshold needs no new measurement.</p>
+{% if demo_detectors %}
+<div class="panel warning" role="note"><p><strong>Not fit to clear a dataset.</strong> Detectors marked demo-grade
+come inside installed packages, so that the whole road can be walked without downloads. Use the detectors of
+<code>config.yaml</code> and a review by people for a dataset that is given to others.</p></div>
+{% endif %}
+<table class="stack">
+<thead><tr><th scope="col">Detector</th><th scope="col">Kind</th><th scope="col">Looks for</th>
+<th scope="col" class="number">Drops at</th><th scope="col">Grade</th></tr></thead>
+<tbody>
+{% for detector in detectors %}
+<tr><th scope="row">{{ detector.name }}</th><td data-label="Kind">{{ detector.kind }}</td>
+<td data-label="Looks for">{{ detector.target }}</td>
+<td class="number" data-label="Drops at">{{ detector.threshold }}</td>
+<td data-label="Grade"><span{% if detector.demo %} class="tag"{% endif %}>{{ detector.grade }}</span></td></tr>
+{% endfor %}
+</tbody></table>
+<p class="small muted">How many people these detectors miss is measured only on labelled photographs, not on these
+rows.</p>
+</section>
+"""
+
+SHEETS = """
+<section id="sheets">
+<h2>Pictures</h2>
+<p>Samples drawn by a seed, the same in every rerun. On dropped images faces are blurred; where people were expected
+and no face was found with certainty, the whole picture is. Under a picture: the evidence, and its creator.</p>
+{% for sheet in sheets %}
+<details open class="sheet"><summary>{{ sheet.name }} <span>{{ sheet.description }}</span></summary>
+{% if sheet.text %}<p class="small muted">{{ sheet.text }}</p>{% endif %}
+<figure style="--natural: {{ sheet.width }}px"><div class="wide">
+<img alt="{{ sheet.name }}: {{ sheet.description }}" width="{{ sheet.width }}" height="{{ sheet.height }}"
+src="data:image/png;base64,{{ sheet.data | safe }}"></div></figure></details>
+{% endfor %}
+{% if empty_sheets %}
+<details><summary>Sheets without images <span>({{ empty_sheets | length }})</span></summary>
+<p class="small muted">No image ended under: {{ empty_sheets | join(", ") }}.</p></details>
+{% endif %}
+</section>
+"""
+
+SELECTION = """
+<section id="selection">
+<h2>The selection, beside PASS</h2>
+<table class="stack facts">
+<thead><tr><th scope="col">Of the images</th><th scope="col">Here</th><th scope="col">What PASS says of itself</th></tr>
+</thead>
+<tbody>
+{% for topic, own, theirs, source in facts %}
+<tr><th scope="row">{{ topic }}</th><td data-label="Here"><span>{{ own }}</span></td>
+<td data-label="PASS"><span>{{ theirs }}<small>{{ source }}</small></span></td></tr>
+{% endfor %}
+</tbody></table>
+<div class="bars">
+{% for title, entries in lists %}
+<div><h3>{{ title }}</h3>
+<table><tbody>
+{% for entry in entries %}
+<tr><td><bdi>{{ entry.name }}</bdi><span class="bar" style="width: {{ entry.width }}%"></span></td>
+<td class="number">{{ entry.images | count }}</td><td class="number muted">{{ entry.share }}</td></tr>
+{% endfor %}
+</tbody></table></div>
+{% endfor %}
+</div>
+<p class="small muted">Names of photographers are shown because their licence asks for credit. Do not use them to link
+images to people.</p>
+</section>
+"""

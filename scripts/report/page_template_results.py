@@ -1,0 +1,100 @@
+"""The second half of the page's markup: training, results, limits. Same rules as `page_template`."""
+
+from __future__ import annotations
+
+TRAINING = """
+<section id="training">
+<h2>Training</h2>
+{% for run in runs %}
+<h3>{{ run.name }}</h3>
+<p class="small muted">{{ run.method }}, {{ run.encoder }}, {{ run.epochs }} epochs. Cost: {{ run.cost }}.
+Expected: {{ run.expected }}.</p>
+{% if run.drawing %}
+<figure>{{ run.drawing.markup | safe }}<figcaption>{{ run.drawing.description }}</figcaption></figure>
+{% else %}<p>No curve of this run was drawn.</p>{% endif %}
+{% else %}<p>No run was configured, so nothing was trained.</p>
+{% endfor %}
+{% if runs %}<p class="small muted">The dashed line is the loss of an encoder that gives every image the same
+features. A low loss alone does not prove good features; the results below do, or do not.</p>{% endif %}
+</section>
+"""
+
+RESULTS = """
+<section id="results">
+<h2>Results</h2>
+{% if scores %}
+<p>Frozen encoders on labelled images. <em>Untrained</em> is the same network before its first step, <em>chance</em>
+the answer that needs no picture: always the most frequent class. Values are per cent, differences points.</p>
+<table class="stack">
+<thead><tr><th scope="col">Protocol and metric</th><th scope="col" class="number">Value</th>
+<th scope="col" class="number">Spread</th>
+<th scope="col" class="number">Untrained</th><th scope="col" class="number">Difference</th>
+<th scope="col" class="number">Chance</th><th scope="col" class="number">Test images</th></tr></thead>
+{% for run, task, rows in scores %}
+<tbody>
+<tr class="group"><th scope="rowgroup" colspan="7">{{ run }} <span>on {{ task }}</span></th></tr>
+{% for row in rows %}
+<tr><td>{{ row.protocol }}, {{ row.metric }}</td>
+<td class="number" data-label="Value"><strong>{{ row.value }}</strong></td>
+<td class="number muted" data-label="Spread">{{ row.spread }}</td>
+<td class="number" data-label="Untrained">{{ row.twin }}</td>
+<td class="number" data-label="Difference">{{ row.difference }}</td>
+<td class="number" data-label="Chance">{{ row.chance }}</td>
+<td class="number" data-label="Test images">{{ row.images | count }}</td></tr>
+{% endfor %}
+</tbody>
+{% endfor %}
+</table>
+<p class="small muted">Spread is the standard deviation over the seeds of the protocol, not over repeated pretraining.
+Rows without it rest on one fit, or draw nothing at random.</p>
+{% else %}<p>No encoder was evaluated.</p>{% endif %}
+</section>
+"""
+
+PUBLISHED = """
+<section id="published">
+<h2>Published figures</h2>
+<p>{{ protocol_note }}</p>
+<div class="wide"><table>
+<thead><tr><th scope="col">Pretrained on</th><th scope="col">Method</th><th scope="col">Encoder</th>
+<th scope="col" class="number">Epochs</th><th scope="col" class="number">ImageNet-1k</th>
+<th scope="col" class="number">ours</th><th scope="col" class="number">Places205</th>
+<th scope="col" class="number">ours</th></tr></thead>
+<tbody>
+{% for row in published %}
+<tr><td>{{ row.data }}{% if row.note %}<small>{{ row.note }}</small>{% endif %}</td><td>{{ row.method }}</td>
+<td>{{ row.encoder }}</td><td class="number">{{ row.epochs }}</td><td class="number">{{ row.imagenet }}</td>
+<td class="number">{{ row.own_imagenet }}</td><td class="number">{{ row.places }}</td>
+<td class="number">{{ row.own_places }}</td></tr>
+{% endfor %}
+</tbody></table></div>
+<p class="small muted">Linear probe, top-1 in per cent. Source: {{ published_source }}. {{ imagenet_note }}</p>
+</section>
+"""
+
+LIMITS = """
+<section id="limits">
+<h2>What was not run, and what this page does not show</h2>
+<ul>
+{% for limit in limits %}
+<li>{{ limit }}</li>
+{% endfor %}
+</ul>
+</section>
+<section id="trace">
+<h2>Tracing a number</h2>
+<p>Every number on this page is in a table or follows from one. Paths are relative to the folder of the run; the log
+of each step has the same path under <code>logs/</code> and ends in <code>.log</code>.</p>
+<table class="stack">
+<thead><tr><th scope="col">On this page</th><th scope="col">Comes from</th></tr></thead>
+<tbody>
+{% for topic, path in traces %}
+<tr><th scope="row">{{ topic }}</th><td><code>{{ path }}</code></td></tr>
+{% endfor %}
+</tbody></table>
+</section>
+</main>
+<footer>Written by unpeopled. The page holds no script and loads nothing; it reads the same without a network.</footer>
+</body>
+</html>
+"""

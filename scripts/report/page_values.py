@@ -1,0 +1,183 @@
+"""What the page says, as plain values: texts, numbers already in words, and drawings."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from itertools import groupby
+from pathlib import Path
+
+from PIL import Image
+
+from scripts.lib.accounting import Account
+from scripts.lib.errors import UserError
+from scripts.lib.reasons import FilterReason, all_reasons
+from scripts.report.plain_text import count, share, signed
+from scripts.report.published import (
+    COMPARED_METRIC,
+    COMPARED_PROTOCOL,
+    COMPARED_TASKS,
+    PASS_FACTS,
+    PUBLISHED,
+)
+from scripts.report.reason_texts import REASON_TEXTS, STAGES, stage_losses
+from scripts.report.result_table import Score
+from scripts.report.selection_statistics import NOT_GIVEN, Entry, Statistics, own_facts
+from scripts.report.settings import WriteReportSettings
+
+Values = dict[str, object]
+NONE = "–"
+NOT_RUN = "not run"
+
+
+def funnel_values(funnel: Account) -> Values:
+    """Return the accounting line and the reasons, those with rows by stage."""
+    read = funnel["read"]
+    steps = stage_losses(funnel)
+    taken = [
+        (stage.name, [_reason(reason, rows, read) for reason, rows in lost.items()]) for stage, lost, _ in steps if lost
+    ]
+    stage_of = {reason: stage.name for stage in STAGES for reason in stage.reasons}
+    idle = [reason for reason in all_reasons() if not funnel["rejected"].get(reason)]
+    return {
+        "funnel": funnel,
+        "rejected": sum(funnel["rejected"].values()),
+        "stages_lost": " + ".join(
+            f"{count(sum(lost.values()))} {stage.name.lower()}" for stage, lost, _ in steps if lost
+        ),
+        "stage_reasons": taken,
+        "idle_reasons": [{"name": name, "text": REASON_TEXTS[name], "stage": stage_of[name]} for name in idle],
+    }
+
+
+def _reason(name: str, rows: int, read: int) -> Values:
+    return {"name": name, "text": REASON_TEXTS[name], "rows": rows, "share": share(rows, read)}
+
+
+def detector_values(settings: WriteReportSettings) -> Values:
+    """Return the table of detectors, and the names of those that are demo-grade."""
+    detectors = [
+        {
+            "name": detector["name"],
+            "kind": detector["kind"],
+            "target": detector["target"],
+            "demo": detector["demo_grade"],
+            "grade": "demo-grade" if detector["demo_grade"] else "standard",
+            "threshold": f"≥ {settings.thresholds[str(detector['name'])]:g}",
+        }
+        for detector in settings.detectors
+    ]
+    return {"detectors": detectors, "demo_detectors": [item["name"] for item in detectors if item["demo"]]}
+
+
+def sheet_values(paths: Sequence[Path], totals: dict[str, int]) -> Values:
+    """Return the contact sheets that show something, and the names of those that do not.
+
+    Args:
+        paths: PNGs that `draw_contact_sheets` wrote, named by their sheet.
+        totals: sheet → images that ended there.
+    """
+    sheets = []
+    for path in paths:
+        if not totals.get(path.stem):
+            continue
+        content = path.read_bytes()
+        try:
+            with Image.open(io.BytesIO(content), formats=["PNG"]) as picture:
+                (width, height), description = picture.size, str(picture.info.get("Description", ""))
+        except OSError as error:
+            raise UserError(f"{path} is not a PNG ({error}); delete it and run again to have it drawn again") from None
+        sheets.append(
+            {
+                "name": path.stem.replace("_", " "),
+                "description": description,
+                "text": REASON_TEXTS.get(path.stem, ""),
+                "width": width,
+                "height": height,
+                "data": base64.b64encode(content).decode("ascii"),
+            }
+        )
+    empty = [path.stem.replace("_", " ") for path in paths if not totals.get(path.stem)]
+    return {"sheets": sheets, "empty_sheets": empty}
+
+
+def selection_values(statistics: Statistics, funnel: Account) -> Values:
+    """Return the kept images in numbers, with what PASS says of itself beside them."""
+    own = own_facts(statistics)
+    reviewed = funnel["rejected"].get(FilterReason.HUMAN_VERDICT, 0)
+    own["Human review"] = f"{count(reviewed)} images dropped by a reviewer; how many were looked at is not recorded"
+    facts = [(topic, own.get(topic, NONE), theirs, source) for topic, (theirs, source) in PASS_FACTS.items()]
+    lists = [
+        ("Licences", statistics.licences),
+        ("Sources", statistics.sources),
+        ("Years", statistics.years),
+        ("Cameras", statistics.cameras),
+        ("Photographers with the most images", statistics.top_photographers),
+    ]
+    shown = [(title, _bars(entries, statistics.images)) for title, entries in lists if _says_something(entries)]
+    return {"facts": facts, "lists": shown}
+
+
+def _says_something(entries: list[Entry]) -> bool:
+    return any(entry.name != NOT_GIVEN for entry in entries)
+
+
+def _bars(entries: list[Entry], images: int) -> list[Values]:
+    longest = max(entry.images for entry in entries)
+    return [
+        {
+            "name": entry.name,
+            "images": entry.images,
+            "share": share(entry.images, images),
+            "width": f"{100 * entry.images / longest:.1f}",
+        }
+        for entry in entries
+    ]
+
+
+def result_values(scores: Sequence[Score]) -> Values:
+    """Return results by run and task."""
+    groups = groupby(scores, key=lambda score: (score.run, score.task))
+    return {"scores": [(run, task, [_score(score) for score in rows]) for (run, task), rows in groups]}
+
+
+def _score(score: Score) -> Values:
+    return {
+        "protocol": score.protocol.replace("_", " "),
+        "metric": score.metric.replace("_", " "),
+        "value": f"{score.mean:.1f}",
+        "spread": "" if score.spread is None else f"± {score.spread:.1f}, {score.seeds} seeds",
+        "twin": NONE if score.twin is None else f"{score.twin:.1f}",
+        "difference": NONE if score.difference is None else signed(score.difference, 1),
+        "chance": f"{score.chance:.1f}",
+        "images": score.images,
+    }
+
+
+def published_values(scores: Sequence[Score], settings: WriteReportSettings) -> Values:
+    """Return the README's figures, with ours beside those that are the same experiment."""
+    run_of = {(run["method"], run["encoder"], int(run["epochs"])): run["name"] for run in settings.runs}
+    found = {
+        (score.run, score.task): f"{score.mean:.1f}"
+        for score in scores
+        if (score.protocol, score.metric) == (COMPARED_PROTOCOL, COMPARED_METRIC)
+    }
+    rows = []
+    for figure in PUBLISHED:
+        run = run_of.get(figure.ours, "") if figure.ours else ""
+        own = [found.get((run, task), NOT_RUN) for task in COMPARED_TASKS]
+        rows.append(
+            {
+                "data": figure.data,
+                "note": figure.note,
+                "method": figure.method,
+                "encoder": figure.encoder,
+                "epochs": figure.epochs,
+                "imagenet": f"{figure.imagenet:.1f}",
+                "places": f"{figure.places:.1f}",
+                "own_imagenet": own[0],
+                "own_places": own[1],
+            }
+        )
+    return {"published": rows}

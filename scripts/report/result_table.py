@@ -1,0 +1,100 @@
+"""Results as the report shows them: seeds averaged, each run beside its untrained twin and beside chance."""
+
+from __future__ import annotations
+
+import csv
+import math
+import re
+import statistics
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+from scripts.lib.errors import UserError
+from scripts.lib.tables import RESULT_COLUMNS
+
+TWIN = "-untrained"  # after a run's name: its encoder before the first step
+
+Key = tuple[str, str, str, str]  # run, task, protocol, metric
+
+
+@dataclass(frozen=True)
+class Score:
+    """A metric of a run on a task under a protocol, over its seeds. Values are per cent."""
+
+    run: str
+    task: str
+    protocol: str
+    metric: str
+    mean: float
+    spread: float | None  # standard deviation over seeds (n - 1); None with a single seed
+    seeds: int  # rows averaged
+    images: int  # test images
+    chance: float
+    twin: float | None  # mean of the untrained twin; None when it was not evaluated
+
+    @property
+    def difference(self) -> float | None:
+        """Points above the untrained twin."""
+        return None if self.twin is None else self.mean - self.twin
+
+
+def read_results(path: Path) -> list[Score]:
+    """Read collect_results.csv, sorted by run, task, protocol and metric, twins beside their run instead of as rows.
+
+    A twin whose run is not there is a row of its own, so that no result is left out.
+
+    Raises:
+        UserError: columns are not those of `RESULT_COLUMNS`, or a number is not one.
+    """
+    values: dict[Key, list[tuple[float, int, float]]] = defaultdict(list)
+    with path.open(newline="", encoding="utf-8") as handle:
+        reader = csv.DictReader(handle)
+        if tuple(reader.fieldnames or ()) != RESULT_COLUMNS:
+            found = ", ".join(reader.fieldnames or ["none"])
+            raise UserError(
+                f"{path} has the columns {found}; expected {', '.join(RESULT_COLUMNS)}. "
+                "Make it again with the rule collect_results."
+            )
+        for number, row in enumerate(reader, start=2):
+            key = (row["run"], row["task"], row["protocol"], row["metric"])
+            values[key].append(_numbers(row, path, number))
+    means = {key: statistics.fmean(value for value, _, _ in rows) for key, rows in values.items()}
+    return [
+        _score(key, values[key], means)
+        for key in sorted(values, key=_order)
+        if not key[0].endswith(TWIN) or (key[0].removesuffix(TWIN), *key[1:]) not in values
+    ]
+
+
+def _order(key: Key) -> tuple[object, ...]:
+    """Sort numbers in a protocol's name as numbers (knn20 before knn200), and top1 before other metrics."""
+    run, task, protocol, metric = key
+    pieces = [(piece.isdecimal(), int(piece) if piece.isdecimal() else piece) for piece in re.split(r"(\d+)", protocol)]
+    return run, task, pieces, metric != "top1", metric
+
+
+def _numbers(row: dict[str, str], path: Path, number: int) -> tuple[float, int, float]:
+    try:
+        value, images, chance = float(row["value"]), int(row["n"]), float(row["chance"])
+    except (TypeError, ValueError):
+        raise UserError(f"{path}, line {number}: value, n and chance must be numbers, found {row}") from None
+    if not (math.isfinite(value) and math.isfinite(chance)):
+        raise UserError(f"{path}, line {number}: value and chance must be finite, found {value} and {chance}")
+    return value, images, chance
+
+
+def _score(key: Key, rows: list[tuple[float, int, float]], means: dict[Key, float]) -> Score:
+    run, task, protocol, metric = key
+    return Score(
+        run=run,
+        task=task,
+        protocol=protocol,
+        metric=metric,
+        mean=means[key],
+        spread=statistics.stdev(value for value, _, _ in rows) if len(rows) > 1 else None,
+        seeds=len(rows),
+        images=rows[0][1],
+        chance=rows[0][2],
+        twin=means.get((run + TWIN, task, protocol, metric)),
+    )

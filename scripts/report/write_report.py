@@ -1,0 +1,116 @@
+"""Write the page to read: one HTML file with funnel, pictures, selection, training and results.
+
+It holds all that it shows: no script, no style sheet, picture or font is loaded from anywhere.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from scripts.lib.accounting import Account
+from scripts.lib.files import write_text
+from scripts.lib.recipe import read_recipe
+from scripts.lib.step import run_step, step_parser
+from scripts.report.accounts import read_funnel
+from scripts.report.inline_svg import Drawing, read_drawing
+from scripts.report.page import render_page
+from scripts.report.page_sentences import TRACES, five_lines, key_figures, limits
+from scripts.report.page_values import (
+    detector_values,
+    funnel_values,
+    published_values,
+    result_values,
+    selection_values,
+    sheet_values,
+)
+from scripts.report.plain_text import printable
+from scripts.report.published import IMAGENET_NOTE, PROTOCOL_NOTE, README
+from scripts.report.result_table import Score, read_results
+from scripts.report.selection_statistics import Statistics, kept_statistics
+from scripts.report.settings import WriteReportSettings
+
+log = logging.getLogger(__name__)
+
+KEPT = "kept"
+LONGEST_TITLE = 200  # characters
+
+
+def page_text(
+    *,
+    settings: WriteReportSettings,
+    funnel: Account,
+    drawings: Mapping[str, Drawing],
+    sheets: Sequence[Path],
+    statistics: Statistics,
+    scores: Sequence[Score],
+) -> str:
+    """Return the page.
+
+    Args:
+        settings: title, detectors, thresholds and runs.
+        funnel: the account of everything that was read.
+        drawings: run → its curves; "" → the funnel.
+        sheets: contact sheets, in the order of the page.
+        statistics: of the kept images.
+        scores: results, twins beside their runs.
+    """
+    return render_page(
+        {
+            "title": printable(settings.title, LONGEST_TITLE),
+            "key_figures": key_figures(funnel, statistics, settings),
+            "five_lines": five_lines(funnel, statistics, settings, scores),
+            **funnel_values(funnel),
+            "funnel_drawing": drawings[""],
+            **detector_values(settings),
+            **sheet_values(sheets, {KEPT: funnel["kept"], **funnel["rejected"]}),
+            **selection_values(statistics, funnel),
+            "runs": [{**run, "drawing": drawings.get(run["name"])} for run in settings.runs],
+            **result_values(scores),
+            **published_values(scores, settings),
+            "protocol_note": PROTOCOL_NOTE,
+            "imagenet_note": IMAGENET_NOTE,
+            "published_source": README,
+            "limits": limits(funnel, settings, scores),
+            "traces": TRACES,
+        }
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the step."""
+    parser = step_parser(__doc__)
+    parser.add_argument("--recipe", required=True, help="JSON: title, detectors, thresholds, runs")
+    parser.add_argument("--funnel", type=Path, required=True, help="JSON of count_funnel")
+    parser.add_argument("--funnel-figure", type=Path, required=True, help="SVG of draw_funnel")
+    parser.add_argument("--curves", type=Path, nargs="*", default=[], help="SVGs of draw_curves, named by their run")
+    parser.add_argument("--sheets", type=Path, nargs="*", default=[], help="PNGs of draw_contact_sheets")
+    parser.add_argument("--results", type=Path, required=True, help="CSV of collect_results")
+    parser.add_argument("--selection", type=Path, required=True, help="table of select")
+    parser.add_argument("--out", type=Path, required=True, help="HTML")
+    args = parser.parse_args(argv)
+    settings = read_recipe(WriteReportSettings, args.recipe)
+    drawings = {"": read_drawing(args.funnel_figure, "funnel-")}
+    drawings |= {path.stem: read_drawing(path, f"curves-{path.stem}-") for path in args.curves}
+    funnel, scores = read_funnel(args.funnel), read_results(args.results)
+    text = page_text(
+        settings=settings,
+        funnel=funnel,
+        drawings=drawings,
+        sheets=args.sheets,
+        statistics=kept_statistics(args.selection),
+        scores=scores,
+    )
+    write_text(args.out, text)
+    log.info(
+        "%d reasons, %d curves, %d results, %d KiB",
+        len(funnel["rejected"]),
+        len(args.curves),
+        len(scores),
+        len(text.encode("utf-8")) // 1024,
+    )
+
+
+if __name__ == "__main__":
+    run_step(main)

@@ -1,0 +1,195 @@
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Sequence
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scripts.lib.reasons import all_reasons
+from scripts.report.count_funnel import main as count_funnel
+from scripts.report.draw_contact_sheets import main as draw_contact_sheets
+from scripts.report.draw_curves import main as draw_curves
+from scripts.report.draw_funnel import main as draw_funnel
+from scripts.report.write_report import main
+from tests.report.made import HOSTILE, jpeg, selection_row, train_recipe, write_account, write_part, write_selection
+
+VOID = {"meta", "img", "br", "path", "rect", "use", "line", "circle"}
+RESULTS = [
+    "run,task,protocol,metric,value,n,seed,chance",
+    "run_one,fractals,knn20,top1,41.25,100,,10",
+    "run_one-untrained,fractals,knn20,top1,30.0,100,,10",
+    *(f"run_one,imagenet1k,linear_probe,top1,{59 + seed},50000,{seed},0.1" for seed in range(3)),
+]
+
+
+class Page(HTMLParser):
+    """Collects tags, attributes, ids and text, and checks that tags close in order."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags, self.attributes, self.ids, self.texts, self.open = set(), [], [], [], []
+        self.feed(text)
+        assert self.open == []
+
+    def handle_startendtag(self, tag: str, attributes: list[tuple[str, str | None]]):
+        self.tags.add(tag)
+        self.attributes += attributes
+        self.ids += [value for name, value in attributes if name == "id"]
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]):
+        self.handle_startendtag(tag, attributes)
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str):
+        if self.open[-1:] != ["style"]:
+            self.texts.append(data)
+
+    @property
+    def text(self):
+        return re.sub(r"\s+", " ", " ".join(self.texts))
+
+
+def recipe(**given: Any):
+    settings = {
+        "title": f"Photographs {HOSTILE}",
+        "detectors": [
+            {"name": "retinaface", "kind": "retinaface", "target": "face", "demo_grade": False},
+            {"name": "hog", "kind": "hog", "target": "person", "demo_grade": True},
+        ],
+        "runs": [
+            {
+                "name": "run_one",
+                "method": "moco_v2",
+                "encoder": "resnet50",
+                "epochs": "200",
+                "cost": HOSTILE,
+                "expected": "59.5 <b>",
+            }
+        ],
+        "thresholds": {"retinaface": 0.5, "hog": 0.9},
+    }
+    return json.dumps(settings | given)
+
+
+def make_page(
+    folder: Path,
+    rows: list[dict[str, Any]],
+    results: Sequence[str] = RESULTS,
+    sheets: Sequence[str] = ("kept", "face", "not_sampled"),
+    **given: Any,
+) -> str:
+    """Run all steps of the report on made inputs and return the page's text."""
+    folder.mkdir(exist_ok=True)
+    account = write_account(folder / "a-000.json", len(rows) + 7, len(rows), {"licence": 5, "not_a_photo": 2})
+    selection = write_selection(folder / "select.parquet", rows)
+    write_part(folder, "0", {row["image_id"]: jpeg(index) for index, row in enumerate(rows)}, {})
+    funnel = str(folder / "funnel.json")
+    count_funnel(["--accounts", str(account), "--selection", str(selection), "--out", funnel])
+    draw_funnel(["--funnel", funnel, "--png", str(folder / "f.png"), "--svg", str(folder / "f.svg")])
+    metrics = folder / "metrics.csv"
+    metrics.write_text("step,epoch,loss,learning_rate\n" + "".join(f"{step},0,5.{step},0.1\n" for step in range(9)))
+    curves = [str(folder / "run_one.png"), "--svg", str(folder / "run_one.svg")]
+    draw_curves(["--recipe", train_recipe(512), "--metrics", str(metrics), "--png", *curves])
+    paths = [str(folder / f"{name}.png") for name in sheets]
+    files = ["--tars", str(folder / "0.tar"), "--statuses", str(folder / "0.parquet"), "--faces", "--sheets", *paths]
+    settings = json.dumps({"images": 4, "columns": 2, "thumbnail": 32, "seed": 0})
+    draw_contact_sheets(["--recipe", settings, "--selection", str(selection), *files])
+    (folder / "results.csv").write_text("\n".join(results) + "\n")
+    figures = ["--funnel", funnel, "--funnel-figure", str(folder / "f.svg"), "--curves", str(folder / "run_one.svg")]
+    tables = ["--results", str(folder / "results.csv"), "--selection", str(selection)]
+    out = folder / "index.html"
+    main(["--recipe", recipe(**given), *figures, "--sheets", *paths, *tables, "--out", str(out)])
+    return out.read_text(encoding="utf-8")
+
+
+ROWS = [
+    selection_row("a", creator=HOSTILE, capture_device=HOSTILE, licence="CC-BY-2.0"),
+    selection_row("b", "face", evidence=HOSTILE),
+    selection_row("c"),
+    selection_row("d", "person"),
+]
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory):
+    return make_page(tmp_path_factory.mktemp("page"), ROWS)
+
+
+def test_the_page_holds_no_script_and_loads_nothing(page: str):
+    found = Page(page)
+    assert not found.tags & {"script", "iframe", "object", "embed", "link", "base", "form", "foreignobject"}
+    assert not [name for name, _ in found.attributes if name.startswith("on")]
+    for name, value in found.attributes:
+        if name in ("src", "href", "xlink:href", "action", "data"):
+            assert value.startswith(("data:image/png;base64,", "#")), (name, value[:60])
+    assert "@import" not in page and not re.search(r"url\((?!#)", page)
+    policy = (
+        dict(found.attributes)["content"] if False else re.search(r'Content-Security-Policy" content="([^"]*)"', page)
+    )
+    assert policy and "default-src &#39;none&#39;" in policy[1] and "script-src" not in policy[1]
+
+
+def test_sheets_are_embedded_as_they_are(tmp_path: Path):
+    text = make_page(tmp_path, ROWS)
+    found = [base64.b64decode(data) for data in re.findall(r'src="data:image/png;base64,([^"]*)"', text)]
+    assert found == [(tmp_path / f"{name}.png").read_bytes() for name in ("kept", "face")]
+
+
+def test_hostile_texts_are_shown_as_text(page: str):
+    assert "<script" not in page and "<img src=x" not in page
+    assert not re.search("[\u202a-\u202e\u2066-\u2069\u200e\u200f\x00-\x08\x0b-\x1f\x7f]", page)
+    assert "<script>alert(1)</script>" in Page(page).text
+
+
+def test_no_two_elements_share_an_id(page: str):
+    ids = Page(page).ids
+    assert len(ids) == len(set(ids)) > 20
+
+
+def test_links_inside_the_page_lead_somewhere(page: str):
+    found = Page(page)
+    targets = {value[1:] for name, value in found.attributes if name == "href" and value.startswith("#")}
+    assert targets and targets <= set(found.ids)
+
+
+def test_the_numbers_are_there(page: str):
+    text = Page(page).text
+    assert "11 rows read = 2 kept + 9 rejected (7 metadata and licence + 2 people) ✓ adds up" in text
+    for reason in all_reasons():
+        assert reason in text
+    assert "at least one is demo-grade" in text and "Not fit to clear a dataset" in text
+    assert "≥ 0.9" in text and "ln(1 + K)" in text
+    assert "41.2" in text and "+11.2" in text and "60.0" in text and "± 1.0, 3 seeds" in text
+    assert "no image ended under: not sampled" in text.lower()
+    assert "1,440,191 in version 1" in text and "every selected image" in text
+
+
+def test_our_figure_stands_beside_the_same_experiment_only(page: str):
+    rows = re.findall(r"<tr><td>(?:PASS|ImageNet-1k).*?</tr>", page, flags=re.DOTALL)
+    cells = [re.findall(r">([^<>]*)</td>", row) for row in rows]
+    own = {(row[1], row[2], row[3]): (row[5], row[7]) for row in cells if row[0] == "PASS"}
+    assert own["MoCo-v2", "ResNet-50", "200"] == ("60.0", "not run")
+    assert all(value == ("not run", "not run") for key, value in own.items() if key[2] != "200" or key[0] != "MoCo-v2")
+    assert len(own) == 8
+
+
+def test_equal_inputs_give_equal_bytes(tmp_path: Path, page: str):
+    assert make_page(tmp_path / "again", ROWS) == page
+
+
+def test_a_run_without_results_demo_detectors_or_kept_images(tmp_path: Path):
+    detectors = [{"name": "retinaface", "kind": "retinaface", "target": "face", "demo_grade": False}]
+    rows = [selection_row("a", "face")]
+    text = Page(make_page(tmp_path, rows, RESULTS[:1], detectors=detectors, runs=[])).text
+    assert "No encoder was evaluated" in text and "nothing was trained" in text
+    assert "Not fit to clear" not in text and "None of 8 rows" in text
+    assert "places205" in text
