@@ -103,9 +103,6 @@ def _conflicts(config: Config) -> Iterable[str]:
             yield f"{where}: queue_size {run.queue_size} is not a multiple of batch_size {run.batch_size}"
         if run.batch_size % run.bn_splits:
             yield f"{where}: batch_size {run.batch_size} is not a multiple of bn_splits {run.bn_splits}"
-    for task in config.evaluate.tasks:
-        if task.crop > task.resize:
-            yield f"evaluate.tasks.{task.name}: crop {task.crop} is larger than resize {task.resize}"
 
 
 def _repeated(where: str, names: Iterable[str]) -> Iterable[str]:

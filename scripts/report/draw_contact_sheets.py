@@ -18,12 +18,13 @@ from scripts.lib.draws import rank
 from scripts.lib.errors import UserError
 from scripts.lib.files import write_bytes
 from scripts.lib.images import open_image, to_rgb
+from scripts.lib.plain_text import printable
 from scripts.lib.reasons import FilterReason
 from scripts.lib.recipe import read_recipe
 from scripts.lib.step import run_step, step_parser
 from scripts.lib.tars import TarReader
 from scripts.report.faces import Box, hide_faces
-from scripts.report.plain_text import count, printable
+from scripts.report.number_text import count
 from scripts.report.settings import ContactSheetSettings
 from scripts.report.sheet import Tile, draw_sheet, encode_sheet
 

@@ -14,7 +14,7 @@ from scripts.lib.accounting import Account
 from scripts.lib.step import run_step, step_parser
 from scripts.report.accounts import read_funnel
 from scripts.report.figure_style import LOSS, MAIN, MUTED, styled, write_figure
-from scripts.report.plain_text import count, share
+from scripts.report.number_text import count, share
 from scripts.report.reason_texts import stage_losses
 
 log = logging.getLogger(__name__)

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 
 import jinja2
 
+from scripts.lib.plain_text import printable
+from scripts.report.number_text import count
 from scripts.report.page_style import CSS
 from scripts.report.page_template import FUNNEL, HEAD, PEOPLE, SELECTION, SHEETS, SUMMARY
 from scripts.report.page_template_results import LIMITS, PUBLISHED, RESULTS, TRAINING
-from scripts.report.plain_text import count, printable
 
 # Pictures and styles inside the page, and nothing else: no script, no frame, no address outside.
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from scripts.lib.accounting import Account
 from scripts.lib.reasons import FilterReason
-from scripts.report.plain_text import count, share, signed
+from scripts.report.number_text import count, share, signed
 from scripts.report.published import COMPARED_TASKS
 from scripts.report.result_table import Score
 from scripts.report.selection_statistics import Statistics

@@ -13,7 +13,7 @@ from PIL import Image
 from scripts.lib.accounting import Account
 from scripts.lib.errors import UserError
 from scripts.lib.reasons import FilterReason, all_reasons
-from scripts.report.plain_text import count, share, signed
+from scripts.report.number_text import count, share, signed
 from scripts.report.published import (
     COMPARED_METRIC,
     COMPARED_PROTOCOL,

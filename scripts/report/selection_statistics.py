@@ -12,7 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from scripts.report.plain_text import count, printable, share
+from scripts.lib.plain_text import printable
+from scripts.report.number_text import count, share
 
 COLUMNS = ["source", "licence", "creator_id", "creator", "date_taken", "latitude", "longitude", "capture_device"]
 SIDES = ["width", "height"]

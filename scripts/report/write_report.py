@@ -11,6 +11,7 @@ from pathlib import Path
 
 from scripts.lib.accounting import Account
 from scripts.lib.files import write_text
+from scripts.lib.plain_text import printable
 from scripts.lib.recipe import read_recipe
 from scripts.lib.step import run_step, step_parser
 from scripts.report.accounts import read_funnel
@@ -25,7 +26,6 @@ from scripts.report.page_values import (
     selection_values,
     sheet_values,
 )
-from scripts.report.plain_text import printable
 from scripts.report.published import IMAGENET_NOTE, PROTOCOL_NOTE, README
 from scripts.report.result_table import Score, read_results
 from scripts.report.selection_statistics import Statistics, kept_statistics

@@ -63,7 +63,7 @@ def set_at(raw: dict[str, Any], path: str, value: object) -> dict[str, Any]:
         ("pretrain.runs.0.bn_splits", 7, r"batch_size 256 is not a multiple of bn_splits 7"),
         ("pretrain.runs.1.name", "moco_v2_r50_200", "used 2 times"),
         ("pretrain.runs.0.learning_rate", "3e-2", r"learning_rate: .*3e-2"),
-        ("evaluate.tasks.0.crop", 300, r"imagenet1k: crop 300 is larger than resize 256"),
+        ("evaluate.tasks.0.crop", 300, r"evaluate\.tasks\.0.*crop 300 is larger than resize 256"),
     ],
 )
 def test_mistakes_are_named(path: str, value: object, message: str) -> None:

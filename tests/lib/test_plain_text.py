@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from scripts.report.plain_text import count, printable, share, signed
+from scripts.lib.plain_text import printable
 
 
 @pytest.mark.parametrize(
@@ -22,17 +22,3 @@ from scripts.report.plain_text import count, printable, share, signed
 )
 def test_only_what_is_seen_is_left(text: str, expected: str):
     assert printable(text, 10) == expected
-
-
-def test_numbers_in_words():
-    assert count(1440191) == "1,440,191"
-    assert [share(0, 10), share(10, 10), share(1, 8), share(1, 300), share(1, 100000), share(99999, 100000)] == [
-        "0 %",
-        "100 %",
-        "12.5 %",
-        "0.33 %",
-        "< 0.01 %",
-        "> 99.9 %",
-    ]
-    assert share(0, 0) == "–"
-    assert [signed(1.25, 1), signed(-0.44, 1), signed(-0.04, 1), signed(0.0, 1)] == ["+1.2", "−0.4", "0.0", "0.0"]

@@ -1,0 +1,30 @@
+"""Numbers as a reader wants them."""
+
+from __future__ import annotations
+
+
+def count(number: int) -> str:
+    """Return a whole number with commas: 1,440,191."""
+    return f"{number:,}"
+
+
+def share(part: int, whole: int) -> str:
+    """Return part of whole in per cent with a sensible number of digits: 12.4 %, 0.03 %, under 0.01 %."""
+    if whole == 0:
+        return "–"
+    percent = 100 * part / whole
+    if part in (0, whole):
+        return f"{percent:.0f} %"
+    if percent < 0.01:
+        return "< 0.01 %"
+    if percent > 99.9:
+        return "> 99.9 %"
+    return f"{percent:.2f} %" if percent < 1 else f"{percent:.1f} %"
+
+
+def signed(number: float, digits: int) -> str:
+    """Return a number with its sign, a true minus among them: +1.2, −0.4, 0.0."""
+    text = f"{abs(number):.{digits}f}"
+    if float(text) == 0:
+        return text
+    return ("+" if number > 0 else "−") + text
