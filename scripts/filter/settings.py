@@ -40,7 +40,7 @@ class RetinaFaceDetector(DetectorBase):
     backbone: Literal["mobilenet0.25", "resnet50"]
     weights: WeightsFile
     nms: Score
-    max_side: Positive | None  # pixels; None = native resolution, as PASS did
+    max_side: Positive | None  # longer side after scaling, up or down, in pixels; None = native size, as PASS did
 
 
 class TorchvisionDetector(DetectorBase):
