@@ -1,0 +1,162 @@
+"""List the images of a labelled set with their splits and labels.
+
+Labels are the positions of the train split's class names in sorted order. Where the config asks for a part of a split,
+it is class-balanced and seeded: what a smaller part holds, a larger one holds too.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from scripts.evaluate.items import TEST, TRAIN, Item
+from scripts.evaluate.settings import ListTaskSettings, TaskBase
+from scripts.lib.accounting import account_for
+from scripts.lib.draws import rank
+from scripts.lib.errors import UserError
+from scripts.lib.files import table_of, write_table
+from scripts.lib.recipe import read_recipe
+from scripts.lib.step import run_step, step_parser
+from scripts.lib.tables import TASK_ITEMS
+
+log = logging.getLogger(__name__)
+
+
+def class_labels(task: TaskBase, items: Sequence[Item]) -> dict[str, int]:
+    """Return the label of each class: its place among the sorted class names of the train split.
+
+    Raises:
+        UserError: a split is empty, there are fewer than two classes, or a test class has no train image.
+    """
+    for split in (TRAIN, TEST):
+        if not any(item.split == split for item in items):
+            raise UserError(
+                f"the {split} split of the task {task.name} is empty: {len(items)} images were found, none in it. "
+                "Correct the paths of the task, or its `test_share` when a hash splits it"
+            )
+    names = sorted({item.class_name for item in items if item.split == TRAIN})
+    unknown = sorted({item.class_name for item in items if item.split == TEST} - set(names))
+    if unknown:
+        raise UserError(
+            f"{len(unknown)} classes of the test split of the task {task.name} have no train image, the first is "
+            f"{unknown[0]!r}; both splits must have the same class names (a hash split of very small classes can do "
+            "this: change its seed or share)"
+        )
+    if len(names) < 2:
+        raise UserError(
+            f"the task {task.name} has one class, {names[0]!r}; at least two are needed. Expected are class folders "
+            "directly in the folder or tar, or a label column with several values"
+        )
+    return {name: label for label, name in enumerate(names)}
+
+
+def quotas(counts: Mapping[str, int], total: int) -> dict[str, int]:
+    """Share `total` images among classes as evenly as their `counts` allow.
+
+    What a small class cannot give, the larger ones share; what does not divide goes to the first classes by name. The
+    quotas of a larger total are nowhere smaller.
+    """
+    given = dict.fromkeys(counts, 0)
+    left = min(total, sum(counts.values()))
+    while left:
+        open_classes = [name for name in sorted(counts) if given[name] < counts[name]]
+        each = left // len(open_classes)
+        if each == 0:
+            for name in open_classes[:left]:
+                given[name] += 1
+            return given
+        for name in open_classes:
+            share = min(each, counts[name] - given[name])
+            given[name] += share
+            left -= share
+    return given
+
+
+def balanced_part(items: Sequence[Item], total: int | None, seed: int) -> list[Item]:
+    """Return a class-balanced part of one split of `total` images, all of them when it has no more or total is None."""
+    if total is None or len(items) <= total:
+        return list(items)
+    classes: defaultdict[str, list[Item]] = defaultdict(list)
+    for item in items:
+        classes[item.class_name].append(item)
+    quota = quotas({name: len(members) for name, members in classes.items()}, total)
+    part = []
+    for name, members in classes.items():
+        members.sort(key=lambda item: rank(seed, f"task {item.split} part", item.name))
+        part.extend(members[: quota[name]])
+    return part
+
+
+def task_rows(task: TaskBase, items: Sequence[Item]) -> list[dict[str, Any]]:
+    """Return the rows of `TASK_ITEMS`, sorted by (split, label, name).
+
+    Raises:
+        UserError: the set cannot be used (see `class_labels`), or `max_train` leaves a class out.
+    """
+    labels = class_labels(task, items)
+    if task.max_train is not None and task.max_train < len(labels):
+        raise UserError(
+            f"max_train of the task {task.name} is {task.max_train}, but it has {len(labels)} classes and each needs a "
+            f"train image; set it to {len(labels)} or more"
+        )
+    parts = {
+        TRAIN: balanced_part([item for item in items if item.split == TRAIN], task.max_train, task.seed),
+        TEST: balanced_part([item for item in items if item.split == TEST], task.max_test, task.seed),
+    }
+    chosen = {id(item) for part in parts.values() for item in part}
+    account = account_for(len(items), ("" if id(item) in chosen else f"beyond_max_{item.split}" for item in items))
+    log.info("%d images found, %d listed, left out %s", account["read"], account["kept"], account["rejected"] or "none")
+    rows = [
+        {
+            "split": item.split,
+            "name": item.name,
+            "label": labels[item.class_name],
+            "class_name": item.class_name,
+            "offset": item.offset,
+            "size": item.size,
+        }
+        for part in parts.values()
+        for item in part
+    ]
+    return sorted(rows, key=lambda row: (row["split"], row["label"], row["name"]))
+
+
+def list_task(settings: ListTaskSettings, paths: Sequence[str]) -> pa.Table:
+    """Return the table `TASK_ITEMS` of a task; `paths` are the values of its path fields that are texts, in order."""
+    task = settings.task
+    kind = importlib.import_module(f"scripts.evaluate.tasks.{task.kind}")
+    items: list[Item] = kind.list_items(task, paths)
+    return table_of(task_rows(task, items), TASK_ITEMS)
+
+
+def _log_counts(table: pa.Table) -> None:
+    counts = Counter(zip(table["split"].to_pylist(), table["class_name"].to_pylist(), strict=True))
+    classes = {name for _, name in counts}
+    for split in (TRAIN, TEST):
+        sizes = [counts[split, name] for name in sorted(classes)]
+        log.info("%s: %d images, %d classes of %d to %d", split, sum(sizes), len(sizes), min(sizes), max(sizes))
+        if min(sizes) == 0:
+            log.warning("%d classes have no %s image", sizes.count(0), split)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the step."""
+    parser = step_parser(__doc__)
+    parser.add_argument("--recipe", required=True, help="JSON of ListTaskSettings")
+    parser.add_argument("--paths", nargs="*", default=[], help="values of the task's path keys, in order")
+    parser.add_argument("--out", required=True, help="the table of labelled images (Parquet)")
+    options = parser.parse_args(argv)
+    settings = read_recipe(ListTaskSettings, options.recipe)
+    table = list_task(settings, options.paths)
+    _log_counts(table)
+    write_table(options.out, table)
+    log.info("wrote %s", options.out)
+
+
+if __name__ == "__main__":
+    run_step(main)

@@ -1,0 +1,68 @@
+"""Labelled sets as folders of class folders, `<class>/.../<file>`, as torchvision's ImageFolder reads them."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from scripts.evaluate.items import Item, class_of, data_of, foreign_files, split_data, split_of
+from scripts.evaluate.settings import ImageFolderTask
+from scripts.lib.errors import UserError
+
+log = logging.getLogger(__name__)
+
+_WHAT = "a folder with one folder of pictures for each class"
+
+
+def list_items(task: ImageFolderTask, paths: Sequence[str]) -> list[Item]:
+    """Return the images below the class folders; hidden files and files that are not pictures are passed over.
+
+    Raises:
+        UserError: a folder is missing or is not a folder, or it holds pictures that cannot be used.
+    """
+    items = []
+    for split, folder in _folders(task, paths).items():
+        passed_over = []
+        for name in _file_names(folder):
+            class_name = class_of(task, name)
+            if class_name is None:
+                passed_over.append(name)
+                continue
+            side = split if isinstance(task.test, str) else split_of(name, task.test)
+            items.append(Item(side, name, class_name, -1, (folder / name).stat().st_size))
+        if passed_over:
+            log.info("passed over in %s: %s", folder, foreign_files(passed_over))
+    return items
+
+
+def _folders(task: ImageFolderTask, paths: Sequence[str]) -> dict[str, Path]:
+    found = split_data(task, paths, _WHAT)
+    for field, path in found.items():
+        if not path.is_dir():
+            raise UserError(f"{path} (key `{field}` of the task {task.name}) is not a folder; expected is {_WHAT}")
+    return found
+
+
+def _file_names(folder: Path) -> Iterator[str]:
+    """Yield the files below `folder`, relative to it, in sorted order; links are followed, as sets are often linked."""
+    for where, subfolders, files in os.walk(folder, followlinks=True):
+        subfolders.sort()
+        relative = Path(where).relative_to(folder)
+        for file in sorted(files):
+            yield (relative / file).as_posix()
+
+
+class _FolderReader:
+    def __init__(self, folders: dict[str, Path]) -> None:
+        self._folders = folders
+
+    def read(self, item: Item) -> bytes:
+        """Return the file's bytes."""
+        return (data_of(item, self._folders) / item.name).read_bytes()
+
+
+def open_reader(task: ImageFolderTask, paths: Sequence[str]) -> _FolderReader:
+    """Return a reader of the listed files."""
+    return _FolderReader(_folders(task, paths))

@@ -1,0 +1,84 @@
+"""From a labelled image to the one view of it that an encoder is shown, several at a time."""
+
+from __future__ import annotations
+
+import itertools
+import struct
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+import numpy as np
+from PIL import Image
+
+from scripts.evaluate.items import Item, Reader
+from scripts.evaluate.settings import TaskBase
+from scripts.lib.errors import UserError
+from scripts.lib.images import Pixels, decode_image
+
+In = TypeVar("In")
+Out = TypeVar("Out")
+
+# What Pillow's decoders raise on damaged files. The last is its own limit of 179 million pixels.
+DECODE_ERRORS = (OSError, SyntaxError, ValueError, EOFError, OverflowError, struct.error, Image.DecompressionBombError)
+
+
+def centre_view(pixels: Pixels, resize: int, crop: int) -> Pixels:
+    """Return the middle `crop` x `crop` pixels after the short side became `resize`.
+
+    The long side is rounded down and the resampling is Pillow's antialiased bilinear, as torchvision's `Resize` does;
+    the crop's corner is rounded as `CenterCrop` does (test_views.py compares them). uint8 [h, w, 3] → [crop, crop, 3].
+    """
+    height, width = pixels.shape[:2]
+    short = min(height, width)
+    size = (resize * width // short, resize * height // short)
+    image = Image.fromarray(pixels)
+    if image.size != size:
+        image = image.resize(size, Image.Resampling.BILINEAR)
+    left, top = (round((side - crop) / 2) for side in size)
+    return np.asarray(image.crop((left, top, left + crop, top + crop)))
+
+
+def load_pixels(item: Item, reader: Reader, task: TaskBase) -> Pixels:
+    """Return the pixels of a labelled image.
+
+    Raises:
+        UserError: it cannot be read or decoded, or it is not what was listed. A labelled set must be whole, or its
+            figures could not be compared with anyone's.
+    """
+    try:
+        content = reader.read(item)
+        if not isinstance(content, bytes):
+            return content
+        if len(content) != item.size:
+            raise EOFError(f"{len(content)} bytes where {item.size} were listed")
+    except (OSError, EOFError) as error:
+        raise UserError(
+            f"the {item.split} image {item.name} of the task {task.name} is not what `list_task` listed ({error}): the "
+            f"labelled set changed or moved. Restore it, or delete results/evaluate/list_task/{task.name}.parquet to "
+            "list it again"
+        ) from None
+    try:
+        return decode_image(content)
+    except DECODE_ERRORS as error:
+        raise UserError(
+            f"the {item.split} image {item.name} of the task {task.name} cannot be decoded ({error}). Replace it, or "
+            "take it out of the labelled set and list that again: results of a set with holes compare with nobody's"
+        ) from None
+
+
+def ahead(function: Callable[[In], Out], inputs: Sequence[In], threads: int, depth: int) -> Iterator[Out]:
+    """Yield `function(input)` in input order, computed by `threads` threads, at most `depth` inputs ahead."""
+    waiting: deque[Future[Out]] = deque()
+    rest = iter(inputs)
+    with ThreadPoolExecutor(threads) as pool:
+        try:
+            waiting.extend(pool.submit(function, each) for each in itertools.islice(rest, depth))
+            while waiting:
+                result = waiting.popleft().result()
+                waiting.extend(pool.submit(function, each) for each in itertools.islice(rest, 1))
+                yield result
+        finally:
+            for future in waiting:
+                future.cancel()
