@@ -1,0 +1,98 @@
+"""Write the dataset card: what the set is, where it comes from, how it was chosen, how to credit and how to take down.
+
+Markdown with the YAML head that Hugging Face reads. Every figure is counted from the tables; text from the sources is
+escaped.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from scripts.lib.accounting import Account, account_for
+from scripts.lib.errors import UserError
+from scripts.lib.files import read_tables, write_text
+from scripts.lib.recipe import read_recipe
+from scripts.lib.step import run_step, step_parser
+from scripts.lib.tables import METADATA, SHARD_INDEX
+from scripts.shard.card_sections import (
+    choice_section,
+    counted,
+    fixed_sections,
+    head,
+    photographer_section,
+    size_section,
+    title_section,
+    year_section,
+)
+from scripts.shard.settings import DatasetCard
+
+LOG = logging.getLogger(__name__)
+
+
+def write_card(card: DatasetCard, account: Account, metadata: pa.Table, index: pa.Table) -> str:
+    """Return the dataset card.
+
+    Args:
+        card: title, version, contact.
+        account: candidates read, kept and rejected by reason.
+        metadata: rows of `METADATA`.
+        index: rows of `SHARD_INDEX`.
+
+    Raises:
+        UserError: there is no image to describe, or the tables count differently.
+    """
+    images = metadata.num_rows
+    if not account["kept"] == images == index.num_rows:
+        raise UserError(
+            f"the selection keeps {account['kept']} images, the metadata has {images}, the shards hold "
+            f"{index.num_rows}; remake them with snakemake --forcerun write_shards"
+        )
+    if images == 0:
+        raise UserError(
+            f"the selection keeps none of {account['read']} candidates ({account['rejected']}): there is no dataset to "
+            "describe. Look at the reasons, then at the thresholds in filter: of the config"
+        )
+    licences = metadata["licence"].to_pylist()
+    sections = [
+        head(card, licences, images),
+        title_section(card, images),
+        choice_section(account),
+        ["## Licences", "", *counted(licences, images, "licence")],
+        ["## Sources", "", *counted(metadata["source"].to_pylist(), images, "source")],
+        photographer_section(metadata),
+        year_section(metadata),
+        size_section(metadata, index),
+        fixed_sections(card),
+    ]
+    return "\n\n".join("\n".join(section) for section in sections) + "\n"
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Parse flags, read, write the card."""
+    parser = step_parser(__doc__)
+    parser.add_argument("--recipe", required=True, help="DatasetCard as JSON")
+    parser.add_argument("--selection", required=True, type=Path)
+    parser.add_argument("--metadata", required=True, type=Path)
+    parser.add_argument("--indexes", nargs="*", default=[], type=Path, help="indexes of all shards")
+    parser.add_argument("--out", required=True, type=Path)
+    flags = parser.parse_args(argv)
+    card = read_recipe(DatasetCard, flags.recipe)
+
+    selection = pq.read_table(flags.selection, columns=["keep", "reason"])
+    if sum(selection["keep"].to_pylist()) != selection["reason"].to_pylist().count(""):
+        raise UserError(
+            f"{flags.selection} has rows whose `keep` and `reason` disagree; remake it (snakemake --forcerun select)"
+        )
+    account = account_for(selection.num_rows, selection["reason"].to_pylist())
+    metadata = pq.read_table(flags.metadata, schema=METADATA)
+    write_text(flags.out, write_card(card, account, metadata, read_tables(flags.indexes, SHARD_INDEX)))
+    LOG.info("wrote the card of %d images from %d candidates: %s", account["kept"], account["read"], flags.out)
+
+
+if __name__ == "__main__":
+    run_step(main)
