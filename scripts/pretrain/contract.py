@@ -1,0 +1,74 @@
+"""What the engine asks of a method, and what it gives it. A method is one file of `scripts/pretrain/methods/`.
+
+The file holds `Recipe`, the settings that `--recipe` is parsed as, and `build_method(run)`, which returns a `Method`.
+Two things keep a run independent of interruptions and of the number of workers: a method keeps all its state (queue,
+centre, EMA) in parameters and buffers, and all its draws are functions of (seed, step) or (seed, epoch, image, view).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from lightning.pytorch import LightningModule
+from PIL import Image
+from torch import Tensor, nn
+
+from scripts.lib.encoders import IMAGENET_MEAN, IMAGENET_STD
+
+# Draws of one view of one image in one epoch, by the view's number.
+ViewDraws = Callable[[int], np.random.Generator]
+# An RGB image → one uint8 tensor [3, s, s] for each view. Must be picklable: it runs in the loader's processes.
+MakeViews = Callable[[Image.Image, ViewDraws], list[Tensor]]
+
+
+@dataclass(frozen=True)
+class Position:
+    """Where a run stands: everything that a schedule may depend on."""
+
+    step: int  # steps done before this one, since the run's start
+    steps_per_epoch: int
+    epochs: int
+
+    @property
+    def epoch(self) -> int:
+        """Return the epoch of this step, from 0."""
+        return self.step // self.steps_per_epoch
+
+    @property
+    def total_steps(self) -> int:
+        """Return the number of steps of the whole run."""
+        return self.steps_per_epoch * self.epochs
+
+
+class Method(LightningModule, ABC):
+    """A self-supervised method as the engine sees it."""
+
+    # Scalars that `training_step` returns besides "loss", in the order of the columns of metrics.csv.
+    metric_names: tuple[str, ...] = ()
+    make_views: MakeViews
+    position: Position
+
+    @abstractmethod
+    def encoder(self) -> nn.Module:
+        """Return the encoder that the run is for, with the parameter names of `scripts.lib.encoders`."""
+
+    @abstractmethod
+    def learning_rate(self, position: Position) -> float:
+        """Return the learning rate of the step at `position`."""
+
+    def begin_step(self, position: Position, optimizer: torch.optim.Optimizer) -> None:
+        """Take note of the position and set what follows a schedule; called before each step."""
+        self.position = position
+        for group in optimizer.param_groups:
+            group["lr"] = self.learning_rate(position)
+
+
+def normalised(views: Tensor) -> Tensor:
+    """Return uint8 views [n, 3, h, w] as the float input of an encoder: scaled to 0-1, ImageNet mean and deviation."""
+    mean = torch.tensor(IMAGENET_MEAN, device=views.device).view(1, 3, 1, 1)
+    std = torch.tensor(IMAGENET_STD, device=views.device).view(1, 3, 1, 1)
+    return (views.float().div_(255).sub_(mean).div_(std)).contiguous(memory_format=torch.channels_last)

@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+
+from scripts.lib.errors import UserError
+from scripts.pretrain.contract import Position
+from scripts.pretrain.metrics import MAX_ROWS, Metrics
+
+
+def values(step: int) -> dict[str, torch.Tensor]:
+    return {"loss": torch.tensor(float(step)), "accuracy": torch.tensor(0.5), "ignored": torch.tensor(1.0)}
+
+
+def fill(metrics: Metrics, steps: range, total: int) -> None:
+    for step in steps:
+        metrics.record(Position(step, 10, total // 10), 0.1, values(step))
+
+
+def test_short_runs_have_a_row_for_each_step(tmp_path: Path) -> None:
+    metrics = Metrics(("accuracy",), 20)
+    fill(metrics, range(20), 20)
+    metrics.write(tmp_path / "m.csv")
+    lines = (tmp_path / "m.csv").read_text().splitlines()
+    assert lines[0] == "step,epoch,loss,learning_rate,accuracy"
+    assert lines[1] == "1,1,0,0.1,0.5" and lines[-1] == "20,2,19,0.1,0.5" and len(lines) == 21
+
+
+def test_long_runs_have_means_over_windows() -> None:
+    total = 3 * MAX_ROWS - 10
+    metrics = Metrics(("accuracy",), total)
+    fill(metrics, range(total), total)
+    assert metrics.window == 3 and len(metrics.rows) == math.ceil(total / 3) <= MAX_ROWS
+    assert metrics.rows[0][:3] == ["3", "1", "1"]  # mean of 0, 1, 2
+    assert metrics.rows[-1][0] == str(total)
+
+
+@pytest.mark.parametrize("cut", [1, 7, 3000, 5989])
+def test_restored_metrics_continue_as_if_nothing_had_happened(cut: int) -> None:
+    total = 3 * MAX_ROWS - 10
+    whole, first, second = (Metrics(("accuracy",), total) for _ in range(3))
+    fill(whole, range(total), total)
+    fill(first, range(cut), total)
+    second.restore(first.state())
+    fill(second, range(cut, total), total)
+    assert second.rows == whole.rows
+
+
+def test_infinite_loss_stops_the_run() -> None:
+    metrics = Metrics((), 20)
+    with pytest.raises(UserError, match=r"not a finite number at step 4 \(epoch 1\); lower learning_rate"):
+        metrics.record(Position(3, 10, 2), 0.1, {"loss": torch.tensor(float("nan"))})

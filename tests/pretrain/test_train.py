@@ -1,0 +1,208 @@
+from __future__ import annotations
+
+import json
+import logging
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+import torchvision
+from safetensors.torch import load_file
+
+from scripts.lib.encoders import load_encoder
+from scripts.lib.errors import UserError
+from scripts.pretrain.checkpoints import save_checkpoint
+from scripts.pretrain.shard_images import list_images
+from scripts.pretrain.train import load_run, main, run_key
+from tests.conftest import ROOT
+from tests.pretrain.made import flags, make_shards, recipe
+
+Shards = tuple[list[Path], list[Path]]
+IMAGES = 26  # three batches of 8; two images are left over in each epoch
+RESULTS = ("encoder.safetensors", "untrained.safetensors", "metrics.csv")
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory: pytest.TempPathFactory) -> Shards:
+    return make_shards(tmp_path_factory.mktemp("shards"), IMAGES)
+
+
+def live(arguments: list[str], deaths: list[int], workers: int | None = None) -> str:
+    """Train once for each of `deaths`, which are steps, then to the end; return what was logged."""
+    ends: list[int | None] = [*deaths, None]
+    lives = [{"flags": arguments, "die_at": die_at, "workers": workers} for die_at in ends]
+    command = [sys.executable, "-m", "tests.pretrain.lives", json.dumps(lives)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr
+    return done.stderr
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(shards: Shards, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("uninterrupted")
+    live(flags(shards, out, recipe()), [])
+    return out
+
+
+def results(out: Path) -> dict[str, bytes]:
+    return {name: (out / name).read_bytes() for name in RESULTS}
+
+
+def test_what_a_run_leaves(shards: Shards, uninterrupted: Path) -> None:
+    assert sorted(path.name for path in uninterrupted.iterdir()) == sorted(RESULTS)  # no checkpoint
+    lines = (uninterrupted / "metrics.csv").read_text().splitlines()
+    assert lines[0] == "step,epoch,loss,learning_rate,accuracy,feature_std"
+    assert [line.split(",")[:2] for line in lines[1:]] == [[str(s + 1), str(s // 3 + 1)] for s in range(9)]
+    _, description = load_encoder(uninterrupted / "encoder.safetensors")
+    assert description == {
+        "encoder": "resnet18",
+        "method": "moco_v2",
+        "run": "tiny",
+        "mean": [0.485, 0.456, 0.406],
+        "std": [0.229, 0.224, 0.225],
+        "image_size": 32,
+        "epochs": 3,
+        "images": IMAGES,
+    }
+    assert load_encoder(uninterrupted / "untrained.safetensors")[1]["epochs"] == 0
+    model = torchvision.models.resnet18(weights=None)
+    trained = load_file(uninterrupted / "encoder.safetensors")
+    assert model.load_state_dict(trained, strict=False).missing_keys == ["fc.weight", "fc.bias"]
+    untrained = load_file(uninterrupted / "untrained.safetensors")
+    assert not torch.equal(trained["conv1.weight"], untrained["conv1.weight"])
+    assert int(trained["bn1.num_batches_tracked"]) == 9 and int(untrained["bn1.num_batches_tracked"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("deaths", "workers"),
+    [
+        ([5], 0),  # in the middle of an epoch, one step after a checkpoint
+        ([3], 2),  # at the end of an epoch; with loader processes
+        # Before the first checkpoint, then again and again, the last time in the last step.
+        pytest.param([1, 4, 2, 2], 0, marks=pytest.mark.slow),
+        pytest.param([5, 2], 2, marks=pytest.mark.slow),
+    ],
+)
+def test_killed_and_continued_is_bit_for_bit_the_uninterrupted_run(
+    shards: Shards, uninterrupted: Path, deaths: list[int], workers: int, tmp_path: Path
+) -> None:
+    log = live(flags(shards, tmp_path, recipe()), deaths, workers)
+    assert log.count("continues after step") == sum(each > 1 for each in deaths)
+    assert results(tmp_path) == results(uninterrupted)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(RESULTS)
+
+
+@pytest.mark.slow
+def test_sigkill_from_outside(shards: Shards, uninterrupted: Path, tmp_path: Path) -> None:
+    arguments = flags(shards, tmp_path, recipe())
+    process = subprocess.Popen(
+        [sys.executable, "-m", "scripts.pretrain.train", *arguments], cwd=ROOT, stderr=subprocess.DEVNULL
+    )
+    deadline = time.monotonic() + 120
+    while not (tmp_path / "last.ckpt").exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    main(arguments)
+    assert results(tmp_path) == results(uninterrupted)
+
+
+def test_checkpoint_of_other_settings_is_not_continued_from(
+    shards: Shards, uninterrupted: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Here of other code or torch: the file's key is all that tells them apart."""
+    step = {"step": 1, "module": {}, "optimizer": {}, "scaler": {}, "metrics": {}, "machine": ""}
+    save_checkpoint(tmp_path, "f" * 64, step)
+    with caplog.at_level(logging.INFO):
+        main(flags(shards, tmp_path, recipe()))
+    assert "belongs to other settings, code, images or torch" in caplog.text
+    assert "continues after" not in caplog.text
+    assert results(tmp_path) == results(uninterrupted)
+    assert len(list(tmp_path.glob("last*.set-aside"))) == 1
+
+
+@pytest.mark.slow
+def test_checkpoint_of_another_machine_is_continued_with_a_warning(shards: Shards, tmp_path: Path) -> None:
+    one, two = (
+        {"flags": flags(shards, tmp_path, recipe(), threads), "die_at": die_at, "workers": 0}
+        for threads, die_at in ((1, 5), (2, None))
+    )
+    command = [sys.executable, "-m", "tests.pretrain.lives", json.dumps([one, two])]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600, check=True)
+    assert "continues after step 4 of 9" in done.stderr
+    assert "began on CPU, 1 threads and continues on CPU, 2 threads" in done.stderr
+
+
+def test_key_covers_recipe_and_images(shards: Shards, tmp_path: Path) -> None:
+    images = list_images(*shards)
+    more = list_images(*make_shards(tmp_path, IMAGES + 1))
+    keys = {
+        run_key(recipe(), "moco_v2", images),
+        run_key(recipe(seed=1), "moco_v2", images),
+        run_key(recipe(), "moco_v2", more),
+    }
+    assert len(keys) == 3
+    assert run_key(recipe(), "moco_v2", list_images(shards[0][::-1], shards[1][::-1])) in keys
+
+
+def test_loss_falls(tmp_path: Path) -> None:
+    """24 drawings, hardly changed from view to view: soon each query finds its key, and the features spread out."""
+    shards = make_shards(tmp_path / "shards", 24)
+    calm = {f"{name}_probability": 0.0 for name in ("jitter", "grey", "blur", "flip")}
+    slow = {"learning_rate": 0.003, "temperature": 0.1, "queue_size": 8, "bn_splits": 1, "checkpoint_every_steps": 1000}
+    main(flags(shards, tmp_path / "out", recipe(epochs=12, crop_scale=[0.9, 1.0], **calm, **slow)))
+    rows = [line.split(",") for line in (tmp_path / "out" / "metrics.csv").read_text().splitlines()[1:]]
+    loss = [float(row[2]) for row in rows]
+    assert sum(loss[-5:]) < 0.5 * sum(loss[:5])
+    assert float(rows[-1][5]) > 0.6  # no collapse
+
+
+def test_too_few_images(tmp_path: Path) -> None:
+    shards = make_shards(tmp_path, 5)
+    with pytest.raises(
+        UserError, match=r"hold 5 images, fewer than one batch of run tiny: lower .*batch_size \(now 8\)"
+    ):
+        main(flags(shards, tmp_path / "out", recipe()))
+    assert not (tmp_path / "out").exists()
+
+
+def test_half_precision_needs_a_gpu(shards: Shards, tmp_path: Path) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    with pytest.raises(UserError, match="precision fp16, which needs a GPU"):
+        main(flags(shards, tmp_path, recipe(precision="fp16")))
+
+
+def test_bf16_runs_on_a_cpu(shards: Shards, tmp_path: Path) -> None:
+    main(flags(shards, tmp_path, recipe(precision="bf16", epochs=1)))
+    assert len((tmp_path / "metrics.csv").read_text().splitlines()) == 4
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_damaged_shard_is_one_paragraph(tmp_path: Path, threads: int) -> None:
+    """Also when it is a loader process that meets it."""
+    tars, indexes = make_shards(tmp_path / "shards", 16, count=1)
+    tars[0].write_bytes(b"\0" * tars[0].stat().st_size)
+    with pytest.raises(UserError) as caught:
+        main(flags((tars, indexes), tmp_path / "out", recipe(), threads))
+    assert str(caught.value).startswith("image ") and "Traceback" not in str(caught.value)
+    assert "Remake it" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{}", '{"run":{"method":"nothing"}}', '{"run":{"method":"../x"}}', '{"run":{"method":3}}']
+)
+def test_recipe_without_a_method(text: str) -> None:
+    with pytest.raises(UserError, match="names no method"):
+        load_run(text)
+
+
+def test_recipe_with_an_unknown_key() -> None:
+    wrong = json.loads(recipe())
+    wrong["run"]["momentum"] = 0.9
+    with pytest.raises(UserError, match=r"run\.momentum: unknown key"):
+        load_run(json.dumps(wrong))
