@@ -37,7 +37,7 @@ rule embed:
     threads: 2
     resources:
         gpu=1,
-        mem_mb=8000,
+        mem_mb=32000,
         runtime=240,
     params:
         recipe=lambda wc: PLAN.embed_recipe(wc.task),
@@ -59,7 +59,7 @@ rule knn:
         "../envs/torch.yaml"
     threads: 2
     resources:
-        mem_mb=8000,
+        mem_mb=32000,
         runtime=60,
     params:
         recipe=lambda wc: PLAN.knn_recipe(),
@@ -80,8 +80,9 @@ rule linear_probe:
         "../envs/torch.yaml"
     threads: 2
     resources:
-        mem_mb=8000,
-        runtime=240,
+        gpu=1,
+        mem_mb=64000,
+        runtime=720,
     params:
         recipe=lambda wc: PLAN.linear_probe_recipe(),
         code=PLAN.code("evaluate.linear_probe"),

@@ -21,6 +21,7 @@ TARGET = "results/curate/deduplicate.parquet"
 SCALE: dict[str, Any] = {
     "partition_bits": 0,
     "curate": {
+        "licences": ["CC0-1.0"],
         "sources": [
             {
                 "name": "fractals",
