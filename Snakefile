@@ -7,7 +7,7 @@
 # configuration is in scripts/plan/.
 
 
-configfile: workflow.basedir + "/config.yaml"
+configfile: f"{workflow.basedir}/config.yaml"
 
 
 include: "rules/common.smk"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 
 HASH_BITS = 32
 
@@ -63,3 +64,9 @@ def yfcc_key(download_url: str) -> str:
 def derived_id(source: str, name: str) -> str:
     """Return the id of an image of a source that has none of its own: 32 hexadecimal digits of (source, name)."""
     return hashlib.sha256(f"{source}\0{name}".encode()).hexdigest()[:32]
+
+
+def content_digest(image_ids: Iterable[str], sha256s: Iterable[str]) -> str:
+    """Return one SHA-256 over the lines `<image id> <SHA-256 of the file>` sorted by id, however sharded."""
+    lines = sorted(f"{image_id} {sha256}\n" for image_id, sha256 in zip(image_ids, sha256s, strict=True))
+    return hashlib.sha256("".join(lines).encode()).hexdigest()

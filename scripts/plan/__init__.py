@@ -14,10 +14,10 @@ from scripts.lib.recipe import write_recipe
 from scripts.plan.curate import CuratePlan
 from scripts.plan.evaluate import EvaluatePlan, PretrainPlan
 from scripts.plan.filter import FilterPlan, ShardPlan
-from scripts.plan.outside import present
+from scripts.plan.outside import make_steps_runnable, present
 from scripts.report.settings import WriteReportSettings
 
-__all__ = ["Plan", "present"]
+__all__ = ["Plan", "make_steps_runnable", "present"]
 
 
 class Plan(CuratePlan, FilterPlan, ShardPlan, PretrainPlan, EvaluatePlan):

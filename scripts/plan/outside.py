@@ -1,8 +1,25 @@
-"""Data from outside: inputs where they lie there."""
+"""What lies outside the workflow: the process environment of the steps, and data that may or may not be there."""
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
+
+
+def make_steps_runnable(checkout: str | os.PathLike[str]) -> None:
+    """Let `python -m scripts.<stage>.<step>` run with this interpreter from any working directory (`--directory`).
+
+    Set in the environment, because the jobs inherit it; a job on another node reads the Snakefile again and sets its
+    own. An activated conda environment comes first in PATH and so wins.
+    """
+    _put_first("PYTHONPATH", str(checkout))
+    _put_first("PATH", str(Path(sys.executable).parent))
+
+
+def _put_first(variable: str, folder: str) -> None:
+    others = (entry for entry in os.environ.get(variable, "").split(os.pathsep) if entry and entry != folder)
+    os.environ[variable] = os.pathsep.join([folder, *others])
 
 
 def present(*paths: str | None) -> list[str]:
