@@ -22,6 +22,8 @@ class Settings(BaseModel):
     # Fields that say where data lies on this machine. They reach a step as flags and are blank in its recipe, so that
     # moving the data changes no result.
     path_fields: ClassVar[tuple[str, ...]] = ()
+    # Fields that only a reader needs; blank in the recipe for the same reason.
+    note_fields: ClassVar[tuple[str, ...]] = ()
 
 
 SettingsType = TypeVar("SettingsType", bound=Settings)
@@ -32,22 +34,20 @@ def canonical_json(value: Any) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
 
 
-def _without_paths(value: Any) -> Any:
+def _blanked(value: Any) -> Any:
     if isinstance(value, Settings):
-        return {
-            name: "" if name in value.path_fields and isinstance(item, str) else _without_paths(item)
-            for name, item in value
-        }
+        blank = (*value.path_fields, *value.note_fields)
+        return {name: "" if name in blank and isinstance(item, str) else _blanked(item) for name, item in value}
     if isinstance(value, dict):
-        return {name: _without_paths(item) for name, item in value.items()}
+        return {name: _blanked(item) for name, item in value.items()}
     if isinstance(value, tuple | list):
-        return [_without_paths(item) for item in value]
+        return [_blanked(item) for item in value]
     return value
 
 
 def write_recipe(settings: Settings) -> str:
-    """Return the canonical JSON of a settings object, its path fields blank."""
-    return canonical_json(_without_paths(settings))
+    """Return the canonical JSON of a settings object, its path and note fields blank."""
+    return canonical_json(_blanked(settings))
 
 
 def read_recipe(kind: type[SettingsType], text: str) -> SettingsType:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -29,6 +29,8 @@ class MocoAugmentation(Settings):
 
 class RunBase(Settings):
     """What every run has."""
+
+    note_fields: ClassVar[tuple[str, ...]] = ("cost", "expected")
 
     name: Name
     encoder: Literal["resnet18", "resnet50"]

@@ -43,6 +43,12 @@ def test_recipes_hold_no_path() -> None:
         assert "shared" not in text
 
 
+def test_a_note_for_the_reader_retrains_nothing() -> None:
+    before, after = plan(), plan(pretrain__runs__0__cost="a week", pretrain__runs__0__expected="much")
+    assert before.train_recipe("moco_v2_r50_200") == after.train_recipe("moco_v2_r50_200")
+    assert before.write_report_recipe() != after.write_report_recipe()
+
+
 def test_local_stores_come_in_the_order_of_the_config() -> None:
     folders = [{"folder": "b"}, {"url": "http://x/{key}"}, {"tar": "a.tar"}]
     assert plan(curate__sources__0__stores=folders).local_stores() == ["yfcc100m=b", "yfcc100m=a.tar"]
