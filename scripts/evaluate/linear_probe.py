@@ -10,23 +10,20 @@ layer (`main_linprobe.py`): one grid of C then fits encoders of any feature scal
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from scripts.evaluate.features import Features, best_device, load_features
+from scripts.evaluate.features import Features, best_device
 from scripts.evaluate.logistic import LogisticRegression, predict, principal_axes
+from scripts.evaluate.protocol import run_protocol
 from scripts.evaluate.scores import Labels, result_rows, top1
 from scripts.evaluate.settings import LinearProbeSettings
 from scripts.lib.draws import generator
 from scripts.lib.errors import UserError
-from scripts.lib.files import write_csv
-from scripts.lib.recipe import read_recipe
-from scripts.lib.step import run_step, step_parser
-from scripts.lib.tables import RESULT_COLUMNS
+from scripts.lib.step import run_step
 
 log = logging.getLogger(__name__)
 
@@ -103,24 +100,7 @@ def probe_rows(features: Features, settings: LinearProbeSettings, run: str, task
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the step."""
-    parser = step_parser(__doc__)
-    parser.add_argument("--recipe", required=True, help="JSON of LinearProbeSettings")
-    parser.add_argument("--run", required=True, help="name of the encoder")
-    parser.add_argument("--task", required=True, help="name of the task")
-    parser.add_argument("--features", required=True, help="features of `embed`")
-    parser.add_argument("--threads", required=True, type=int, help="CPU threads")
-    parser.add_argument("--out", required=True, help="rows of results (CSV)")
-    options = parser.parse_args(argv)
-    settings = read_recipe(LinearProbeSettings, options.recipe)
-    torch.set_num_threads(options.threads)
-    features = load_features(options.features)
-    log.info("%d train and %d test features", len(features.train_labels), len(features.test_labels))
-    start = time.monotonic()
-    rows = probe_rows(features, settings, options.run, options.task)
-    for row in rows:
-        log.info("seed %s, %s: %s (chance %s)", row[6], row[3], row[4], row[7])
-    write_csv(options.out, RESULT_COLUMNS, rows)
-    log.info("wrote %s after %.1f s", options.out, time.monotonic() - start)
+    run_protocol(argv, __doc__, LinearProbeSettings, probe_rows)
 
 
 if __name__ == "__main__":
