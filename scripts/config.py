@@ -97,12 +97,6 @@ def _conflicts(config: Config) -> Iterable[str]:
                     yield f"curate.sources.{source.name}.files.{index}: give either path or url"
         if isinstance(source, FolderSource) and source.table is None and source.licence is None:
             yield f"curate.sources.{source.name}: without a table, the licence of the folder must be given"
-    for run in config.pretrain.runs:
-        where = f"pretrain.runs.{run.name}"
-        if run.queue_size % run.batch_size:
-            yield f"{where}: queue_size {run.queue_size} is not a multiple of batch_size {run.batch_size}"
-        if run.batch_size % run.bn_splits:
-            yield f"{where}: batch_size {run.batch_size} is not a multiple of bn_splits {run.bn_splits}"
 
 
 def _repeated(where: str, names: Iterable[str]) -> Iterable[str]:

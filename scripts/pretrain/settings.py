@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+import math
+from abc import abstractmethod
+from typing import Annotated, ClassVar, Literal, NamedTuple
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from scripts.lib.recipe import Settings
 
@@ -27,6 +29,13 @@ class MocoAugmentation(Settings):
     flip_probability: Share
 
 
+class ReferenceLoss(NamedTuple):
+    """The loss of an encoder that gives every image the same features: what a collapsed run shows."""
+
+    value: float
+    formula: str  # as the report prints it
+
+
 class RunBase(Settings):
     """What every run has."""
 
@@ -41,6 +50,16 @@ class RunBase(Settings):
     checkpoint_every_steps: Positive
     cost: str  # printed in the report: what the run costs on which hardware
     expected: str  # printed in the report: the figure to compare with
+
+    @property
+    @abstractmethod
+    def image_size(self) -> int:
+        """Side of the square views that the encoder is trained for, pixels; the largest where there are several."""
+
+    @property
+    @abstractmethod
+    def reference_loss(self) -> ReferenceLoss:
+        """The line that the loss has to leave downwards."""
 
 
 class MocoV2Run(RunBase):
@@ -58,6 +77,24 @@ class MocoV2Run(RunBase):
     # what the official code does over that many GPUs. 1 = ordinary BatchNorm.
     bn_splits: Positive
     augmentation: MocoAugmentation
+
+    @property
+    def image_size(self) -> int:
+        """Side of both views."""
+        return self.augmentation.image_size
+
+    @property
+    def reference_loss(self) -> ReferenceLoss:
+        """One right answer among 1 + K equal ones."""
+        return ReferenceLoss(math.log1p(self.queue_size), f"ln(1 + K), K = {self.queue_size:,}")
+
+    @model_validator(mode="after")
+    def _batches_fit(self) -> MocoV2Run:
+        if self.queue_size % self.batch_size:
+            raise ValueError(f"queue_size {self.queue_size} is not a multiple of batch_size {self.batch_size}")
+        if self.batch_size % self.bn_splits:
+            raise ValueError(f"batch_size {self.batch_size} is not a multiple of bn_splits {self.bn_splits}")
+        return self
 
 
 Run = MocoV2Run  # becomes a union discriminated by `method` when the second method is built

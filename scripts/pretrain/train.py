@@ -101,7 +101,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         run.name, run.method, run.encoder, len(images), run.epochs, len(images) // run.batch_size, run.batch_size,
     )  # fmt: skip
     method: Method = module.build_method(run)
-    size = run.augmentation.image_size
+    size = run.image_size
     save_encoder(flags.untrained, method.encoder(), describe_encoder(run, run.method, size, len(images), epochs=0))
 
     place = Place(flags.encoder.parent, run_key(flags.recipe, run.method, images), flags.threads)

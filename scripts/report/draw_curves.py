@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from scripts.lib.errors import UserError
 from scripts.lib.recipe import read_recipe
 from scripts.lib.step import run_step, step_parser
-from scripts.pretrain.settings import Run, TrainSettings
+from scripts.pretrain.settings import ReferenceLoss, Run, TrainSettings
 from scripts.report.figure_style import INK, LOSS, MAIN, SECOND, styled, write_figure
 
 log = logging.getLogger(__name__)
@@ -40,14 +40,6 @@ class Metrics:
     epoch: Values
     loss: Values
     learning_rate: Values
-
-
-@dataclass(frozen=True)
-class ReferenceLine:
-    """The loss of an encoder that tells nothing apart."""
-
-    value: float
-    formula: str
 
 
 def read_metrics(path: Path) -> Metrics:
@@ -81,32 +73,24 @@ def _number(text: str | None, path: Path, row: int, column: str) -> float:
         raise UserError(f"{path}, line {row}: {column} is {text!r}, expected a number. Train the run again.") from None
 
 
-def reference_line(run: Run) -> ReferenceLine:
-    """Return the loss of an encoder whose features are all equal.
-
-    MoCo-v2: InfoNCE with one positive and K negatives, all logits equal, is ln(1 + K) (He et al. 2020, eq. 1).
-    """
-    return ReferenceLine(math.log1p(run.queue_size), f"ln(1 + K), K = {run.queue_size:,}")
-
-
 def final_loss(loss: Values) -> float:
     """Return the mean of the last rows, NaN when one of them is not finite."""
     return float(np.mean(loss[-max(1, round(FINAL_SHARE * len(loss))) :]))
 
 
-def diagnose(loss: Values, line: ReferenceLine) -> str:
+def diagnose(loss: Values, line: ReferenceLoss) -> str:
     """Return one sentence: what the loss [n] says beside the reference line."""
     if not np.isfinite(loss).all():
         first = int(np.argmin(np.isfinite(loss))) + 1
         return f"The loss stops being a finite number in row {first} of {len(loss)}: the run diverged."
     final = final_loss(loss)
-    start = f"The loss ends at {final:.3f}"
+    start, name = f"The loss ends at {final:.3f}", line.formula.partition(",")[0]
     margin = line.value - final
     if margin > AT_LINE * line.value:
-        return f"{start}, {margin:.3f} below ln(1 + K) = {line.value:.3f}: it learns to tell images apart."
+        return f"{start}, {margin:.3f} below {name} = {line.value:.3f}: it learns to tell images apart."
     if margin >= -AT_LINE * line.value:
-        return f"{start}, at ln(1 + K) = {line.value:.3f}: collapsed, or not started."
-    return f"{start}, {-margin:.3f} above ln(1 + K) = {line.value:.3f}: worse than guessing, the run went wrong."
+        return f"{start}, at {name} = {line.value:.3f}: collapsed, or not started."
+    return f"{start}, {-margin:.3f} above {name} = {line.value:.3f}: worse than guessing, the run went wrong."
 
 
 def running_mean(values: Values, width: int) -> Values:
@@ -131,7 +115,7 @@ def thinned(x: Values, y: Values, points: int) -> tuple[Values, Values]:
 
 def curves_figure(metrics: Metrics, run: Run) -> Figure:
     """Return the figure: the loss, raw and smoothed, with the reference line; the learning rate below, same steps."""
-    line = reference_line(run)
+    line = run.reference_loss
     finite = np.isfinite(metrics.loss)
     step, loss = metrics.step[finite], metrics.loss[finite]
     with styled():
@@ -174,7 +158,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser.parse_args(argv)
     run = read_recipe(TrainSettings, args.recipe).run
     metrics = read_metrics(args.metrics)
-    sentence = diagnose(metrics.loss, reference_line(run))
+    sentence = diagnose(metrics.loss, run.reference_loss)
     write_figure(curves_figure(metrics, run), args.png, args.svg, f"Loss and learning rate of {run.name}", sentence)
     log.info("%s: %d rows. %s", run.name, len(metrics.step), sentence)
 

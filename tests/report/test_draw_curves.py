@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from scripts.lib.errors import UserError
-from scripts.report.draw_curves import ReferenceLine, diagnose, main, read_metrics, running_mean, thinned
+from scripts.pretrain.settings import ReferenceLoss
+from scripts.report.draw_curves import diagnose, main, read_metrics, running_mean, thinned
 from tests.report.made import train_recipe
 
-LINE = ReferenceLine(math.log(513), "ln(1 + K), K = 512")
+LINE = ReferenceLoss(math.log(513), "ln(1 + K), K = 512")
 
 
 def write_metrics(path: Path, losses: Iterable[object], header: str = "step,epoch,loss,learning_rate,accuracy"):

@@ -59,7 +59,7 @@ def set_at(raw: dict[str, Any], path: str, value: object) -> dict[str, Any]:
         ("filter.face_detectors.0.drop_score", 0.01, r"retinaface_mobilenet: drop_score 0\.01 is below"),
         ("filter.person_detectors.0.detector.name", "retinaface_mobilenet", "used 2 times"),
         ("filter.face_detectors.0.detector.weights.url", None, "give a path or an url"),
-        ("pretrain.runs.0.queue_size", 65_000, r"moco_v2_r50_200: queue_size 65000 is not a multiple"),
+        ("pretrain.runs.0.queue_size", 65_000, r"pretrain\.runs\.0: queue_size 65000 is not a multiple"),
         ("pretrain.runs.0.bn_splits", 7, r"batch_size 256 is not a multiple of bn_splits 7"),
         ("pretrain.runs.1.name", "moco_v2_r50_200", "used 2 times"),
         ("pretrain.runs.0.learning_rate", "3e-2", r"learning_rate: .*3e-2"),

@@ -129,7 +129,7 @@ class MocoV2(Method):
 
     @torch.no_grad()
     def enqueue(self, key: Tensor) -> None:
-        """Put keys [n, d] in the place of the n oldest; the queue's size is a multiple of n (checked in config.py)."""
+        """Put keys [n, d] in the place of the n oldest; the queue's size is a multiple of n (settings.py)."""
         first = int(self.pointer)
         self.queue[:, first : first + len(key)] = key.T
         self.pointer.fill_((first + len(key)) % self.run.queue_size)
