@@ -1,6 +1,6 @@
 """Decoding at arm's length: a worker process under limits, restarted when an image kills it.
 
-Measured (reference/reliability.md D1): of 256 hostile files each common decoder crashes, hangs or takes gigabytes on
+Measured: of 256 hostile files each common decoder crashes, hangs or takes gigabytes on
 some. The guard turns each of these into a reason of one image.
 """
 

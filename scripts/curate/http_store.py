@@ -1,6 +1,6 @@
 """Photos on servers: one polite, suspicious client for all of a partition's downloads.
 
-What img2dataset lets through (reference/curation.md: local files, HTML and placeholders as success, endless drips,
+What img2dataset lets through (measured against a hostile server: local files, HTML and placeholders as success, endless drips,
 ignored Retry-After) has a test each in tests/curate/test_download.py.
 """
 

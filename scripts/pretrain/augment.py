@@ -19,7 +19,7 @@ from torchvision.transforms import InterpolationMode, functional
 
 from scripts.pretrain.settings import MocoAugmentation
 
-RATIO = (3 / 4, 4 / 3)  # torchvision's default; all methods of methods.md section 2.5 use it
+RATIO = (3 / 4, 4 / 3)  # torchvision's default; all official codes of the paper's methods use it
 CROP_ATTEMPTS = 10  # torchvision
 _JITTER: dict[str, Callable[[Image.Image, float], Image.Image]] = {
     "brightness": functional.adjust_brightness,

@@ -1,6 +1,6 @@
 """Write the metadata of the selected images: a CSV in PASS's released layout, and a full table for attribution.
 
-`pass_metadata.csv` has the columns of the PASS release (`reference`: pass.md section 2): an unnamed index,
+`pass_metadata.csv` has the columns of the PASS release (version 3, Zenodo 6615455): an unnamed index,
 `unickname` with Flickr's URL encoding, `datetaken`, `licensename`, `hash`, `latitude`, `longitude`; absent values are
 empty. The index is the row number in `metadata.parquet`; both are sorted by image id.
 

@@ -21,7 +21,7 @@ from scripts.lib.identity import yfcc_key
 
 YFCC = YfccSource(name="yfcc", kind="yfcc100m", files=(MetadataFile(path=""),), stores=(TarStore(tar=""),))
 URL = "http://farm1.staticflickr.com/59/159974628_7b9dd1d7e5.jpg"
-KEY = "b66a26f0429984976a496a44812eb6"  # published with that address (reference: pass.md section 7.3)
+KEY = "b66a26f0429984976a496a44812eb6"  # published with that address (Multimedia Commons)
 RECORD = {
     "photoid": "159974628",
     "uid": "12345678@N00",

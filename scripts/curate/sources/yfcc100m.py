@@ -1,7 +1,7 @@
 """YFCC100M metadata: text with 23 or 25 columns, plain or compressed, and the SQLite form.
 
 Real rows hold unbalanced quotes, carriage returns and broken UTF-8, on which CSV readers raise, drop or invent rows
-(reference: curation.md). So lines and fields are bytes, split on line feeds and tabs alone, and are decoded only after
+(docs/decisions.md#17). So lines and fields are bytes, split on line feeds and tabs alone, and are decoded only after
 the row has passed the photo and licence tests. What the file is, is read from its first bytes, never from its name.
 """
 
@@ -25,7 +25,7 @@ from scripts.lib.errors import UserError
 from scripts.lib.identity import yfcc_key
 from scripts.lib.reasons import MetadataReason
 
-# reference: pass.md section 7.1. The 25-column text has the line number and the key as well (section 7.2).
+# The 23 columns of yfcc100m_dataset.sql; the 25-column text has the line number and the key as well.
 _NAMES = """
 photoid uid unickname datetaken dateuploaded capturedevice title description usertags machinetags longitude latitude
 accuracy pageurl downloadurl licensename licenseurl serverid farmid secret secretoriginal ext marker
