@@ -1,7 +1,7 @@
 """Photos on servers: one polite, suspicious client for all of a partition's downloads.
 
-What img2dataset lets through (measured against a hostile server: local files, HTML and placeholders as success, endless drips,
-ignored Retry-After) has a test each in tests/curate/test_download.py.
+What img2dataset lets through (measured against a hostile server: local files, HTML and placeholders as success,
+endless drips, ignored Retry-After) has a test each in tests/curate/test_download.py.
 """
 
 from __future__ import annotations

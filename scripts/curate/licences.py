@@ -10,7 +10,7 @@ from scripts.curate.settings import Licence
 
 LICENCES: tuple[Licence, ...] = get_args(Licence)
 
-# YFCC100M spells these out (column `licensename` of yfcc100m_dataset); Flickr's own pages and interface use the same words.
+# YFCC100M spells these out in its column `licensename`; Flickr's own pages and interface use the same words.
 _FLICKR_NAMES: dict[str, Licence] = {
     "attribution license": "CC-BY-2.0",
     "attribution-sharealike license": "CC-BY-SA-2.0",

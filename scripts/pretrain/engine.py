@@ -1,6 +1,6 @@
 """Train any method: Lightning moves and steps; position, schedules, metrics and checkpoints are functions of the step.
 
-Lightning's own resume loses samples in the middle of an epoch (docs/decisions.md), so it is given one long epoch that
+Lightning's own resume loses samples in mid-epoch (docs/decisions.md#28), so it is given one long epoch that
 holds the steps still to do, and what a run needs to continue is saved and restored here.
 """
 
