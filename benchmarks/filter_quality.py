@@ -3,7 +3,7 @@
 Reads a finished run of scales/photos.yaml. The peer is the paper's first stage alone (RetinaFace MobileNet-0.25 at 0.5)
 on the same photos: `ratio` is our recall over its recall.
 
-    python -m benchmarks.filter_quality --results results --photos ../shared/data/photos.csv
+    make photos && python -m benchmarks.filter_quality
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import os
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -50,9 +52,13 @@ def interval(dropped: int, seen: int) -> str:
 def main() -> None:
     """Print a line for each label, and the JSON line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
-    parser.add_argument("--results", type=Path, required=True)
-    parser.add_argument("--photos", type=Path, required=True)
+    labels_path = Path(os.environ.get("UNPEOPLED_SHARED", "../shared")) / "data" / "photos.csv"
+    parser.add_argument("--results", type=Path, default=Path("results"), help="of a finished run of scales/photos.yaml")
+    parser.add_argument("--photos", type=Path, default=labels_path, help="table of labels")
     args = parser.parse_args()
+    for path in (args.photos, args.results / "filter" / "detect_faces" / PEER):
+        if not path.exists():
+            sys.exit(f"{path} is missing: run `make photos` first, with UNPEOPLED_SHARED naming the folder of data/")
     with args.photos.open(encoding="utf-8", newline="") as handle:
         labels = {row["key"]: row["label"] for row in csv.DictReader(handle) if row["key"]}
     reasons, scores = judged(args.results), face_scores(args.results)
