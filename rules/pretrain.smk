@@ -29,4 +29,4 @@ rule train:
     shell:
         "python -m scripts.pretrain.train --recipe {params.recipe:q} --shards {input.shards} --indexes {input.indexes}"
         " --threads {threads} --encoder {output.encoder} --untrained {output.untrained} --metrics {output.metrics}"
-        " 2>&1 | tee {log}"
+        " --log {log}"

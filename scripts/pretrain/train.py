@@ -23,7 +23,7 @@ from scripts.lib.encoders import IMAGENET_MEAN, IMAGENET_STD, save_encoder
 from scripts.lib.errors import UserError
 from scripts.lib.fingerprint import code_hash
 from scripts.lib.recipe import canonical_json, read_recipe
-from scripts.lib.step import run_step, step_parser
+from scripts.lib.step import log_to_file, run_step, step_parser
 from scripts.pretrain.checkpoints import remove_checkpoints
 from scripts.pretrain.contract import Method
 from scripts.pretrain.engine import Place, check_images, train_method
@@ -91,7 +91,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--encoder", required=True, type=Path)
     parser.add_argument("--untrained", required=True, type=Path, help="the encoder before the first step")
     parser.add_argument("--metrics", required=True, type=Path)
+    parser.add_argument("--log", type=Path, help="also write the log to this file; the terminal keeps its bar")
     flags = parser.parse_args(argv)
+    if flags.log is not None:
+        log_to_file(flags.log)
     run, module = load_run(flags.recipe)
 
     images = list_images(flags.shards, flags.indexes)
