@@ -43,11 +43,6 @@ def key_order(count: int, seed: int, step: int) -> Tensor:
     return torch.from_numpy(generator(seed, "moco_v2 key order", step).permutation(count))
 
 
-def feature_std(features: Tensor) -> Tensor:
-    """Return the deviation of rows [n, d] of length 1, times √d: 1 when they fill the sphere, 0 when all are equal."""
-    return features.detach().std(dim=0).mean() * math.sqrt(features.shape[1])
-
-
 class MomentumContrast(Method):
     """f_q, f_k and the queue. `build_head(width, dim)` returns what follows the encoder in both networks."""
 

@@ -130,7 +130,37 @@ class MocoV2CldRun(MomentumRun):
         return self
 
 
-Run = Annotated[MocoV2Run | MocoV2CldRun, Field(discriminator="method")]
+class SimclrRun(RunBase):
+    """SimCLR (Chen et al. 2020)."""
+
+    method: Literal["simclr"]
+    learning_rate: float = Field(gt=0)
+    warmup_epochs: int = Field(ge=0)
+    sgd_momentum: Share
+    weight_decay: float = Field(ge=0)
+    trust_coefficient: float = Field(gt=0)  # of LARS: share of a weight's length
+    feature_dim: Positive
+    temperature: float = Field(gt=0)
+    augmentation: MocoAugmentation
+
+    @property
+    def image_size(self) -> int:
+        """Side of both views."""
+        return self.augmentation.image_size
+
+    @property
+    def reference_loss(self) -> ReferenceLoss:
+        """One right answer among the 2N - 1 other views, all equal."""
+        return ReferenceLoss(math.log(2 * self.batch_size - 1), f"ln(2N - 1), N = {self.batch_size:,}")
+
+    @model_validator(mode="after")
+    def _warmup_ends(self) -> SimclrRun:
+        if self.warmup_epochs >= self.epochs:
+            raise ValueError(f"warmup_epochs {self.warmup_epochs} is not less than epochs {self.epochs}")
+        return self
+
+
+Run = Annotated[MocoV2Run | MocoV2CldRun | SimclrRun, Field(discriminator="method")]
 
 
 class TrainSettings(Settings):

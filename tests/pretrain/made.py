@@ -59,6 +59,13 @@ RUNS: dict[str, dict[str, Any]] = {  # by method
         "cluster_weight": 0.25,
         "cluster_splits": 2,
     },
+    "simclr": {
+        **{name: value for name, value in RUN.items() if name not in ("queue_size", "key_momentum", "bn_splits")},
+        "method": "simclr",
+        "learning_rate": 0.5,
+        "warmup_epochs": 1,
+        "trust_coefficient": 0.001,
+    },
 }
 
 

@@ -87,6 +87,9 @@ def test_missing_keys_are_named() -> None:
     del raw["pretrain"]["runs"][3]["clusters"]
     with pytest.raises(UserError, match=r"pretrain\.runs\.3\.clusters: missing"):
         load_config(raw)
+    # A key of its member's name: path without the tag that pydantic puts before it, and not without both.
+    with pytest.raises(UserError, match=r"evaluate\.tasks\.0\.table: missing"):
+        load_config(set_at(merged(), "evaluate.tasks.0", {"kind": "table"}))
 
 
 def test_environment_variables_are_replaced() -> None:

@@ -17,7 +17,8 @@ from torch.nn import functional
 
 from scripts.lib.recipe import Settings
 from scripts.pretrain.contract import normalised
-from scripts.pretrain.momentum import MomentumContrast, feature_std, info_nce
+from scripts.pretrain.metrics import feature_std
+from scripts.pretrain.momentum import MomentumContrast, info_nce
 from scripts.pretrain.settings import MocoV2Run
 from scripts.pretrain.views import IndependentViews
 

@@ -23,7 +23,8 @@ from scripts.lib.draws import derived_seed
 from scripts.lib.encoders import FEATURE_DIMS
 from scripts.lib.recipe import Settings
 from scripts.pretrain.contract import normalised
-from scripts.pretrain.momentum import MomentumContrast, feature_std, info_nce
+from scripts.pretrain.metrics import feature_std
+from scripts.pretrain.momentum import MomentumContrast, info_nce
 from scripts.pretrain.settings import MocoV2CldRun
 from scripts.pretrain.views import IndependentViews
 
