@@ -118,10 +118,8 @@ class MocoV2CldRun(MomentumRun):
     @property
     def reference_loss(self) -> ReferenceLoss:
         """MoCo's, and that of clusters when one holds all images and the others are empty, with a cosine of 0."""
-        instance, empty = math.log1p(self.queue_size), self.clusters - 1
-        groups = math.log1p(empty * math.exp(-1 / self.cluster_temperature))
-        formula = f"ln(1 + K) + λ ln(1 + (C - 1) / e^(1/T)), K = {self.queue_size:,}, C = {self.clusters}"
-        return ReferenceLoss(instance + self.cluster_weight * groups, formula)
+        groups = self.cluster_weight * math.log1p((self.clusters - 1) * math.exp(-1 / self.cluster_temperature))
+        return ReferenceLoss(math.log1p(self.queue_size) + groups, f"ln(1 + K) + {groups:.2f}, K = {self.queue_size:,}")
 
     @model_validator(mode="after")
     def _clusters_fit(self) -> MocoV2CldRun:

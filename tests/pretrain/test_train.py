@@ -191,9 +191,10 @@ def test_half_precision_needs_a_gpu(shards: Shards, tmp_path: Path) -> None:
         main(flags(shards, tmp_path, recipe(precision="fp16")))
 
 
-def test_bf16_runs_on_a_cpu(shards: Shards, tmp_path: Path) -> None:
-    main(flags(shards, tmp_path, recipe(precision="bf16", epochs=1)))
-    assert len((tmp_path / "metrics.csv").read_text().splitlines()) == 4
+@pytest.mark.parametrize("method", sorted(RUNS))
+def test_bf16_runs_on_a_cpu(shards: Shards, method: str, tmp_path: Path) -> None:
+    main(flags(shards, tmp_path, recipe(method, precision="bf16", epochs=2)))
+    assert len((tmp_path / "metrics.csv").read_text().splitlines()) == 7
 
 
 @pytest.mark.parametrize("threads", [1, 2])
