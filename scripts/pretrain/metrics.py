@@ -17,6 +17,11 @@ from scripts.pretrain.contract import Position
 MAX_ROWS = 2000  # a run of 1.1 million steps still has a curve that a person can read
 
 
+def feature_std(features: Tensor) -> Tensor:
+    """Return the deviation of rows [n, d] of length 1, times √d: 1 when they fill the sphere, 0 in a collapse."""
+    return features.detach().std(dim=0).mean() * math.sqrt(features.shape[1])
+
+
 class Metrics:
     """Rows of means over windows of steps: one step each in runs of up to `MAX_ROWS` steps, longer windows in longer
     runs.

@@ -62,10 +62,10 @@ class RunBase(Settings):
         """The line that the loss has to leave downwards."""
 
 
-class MocoV2Run(RunBase):
-    """Momentum Contrast v2 (Chen et al. 2020)."""
+class MomentumRun(RunBase):
+    """What methods of the MoCo family have (scripts/pretrain/momentum.py)."""
 
-    method: Literal["moco_v2"]
+    method: str
     learning_rate: float = Field(gt=0)
     sgd_momentum: Share
     weight_decay: float = Field(ge=0)
@@ -89,7 +89,7 @@ class MocoV2Run(RunBase):
         return ReferenceLoss(math.log1p(self.queue_size), f"ln(1 + K), K = {self.queue_size:,}")
 
     @model_validator(mode="after")
-    def _batches_fit(self) -> MocoV2Run:
+    def _batches_fit(self) -> MomentumRun:
         if self.queue_size % self.batch_size:
             raise ValueError(f"queue_size {self.queue_size} is not a multiple of batch_size {self.batch_size}")
         if self.batch_size % self.bn_splits:
@@ -97,7 +97,68 @@ class MocoV2Run(RunBase):
         return self
 
 
-Run = MocoV2Run  # becomes a union discriminated by `method` when the second method is built
+class MocoV2Run(MomentumRun):
+    """Momentum Contrast v2 (Chen et al. 2020)."""
+
+    method: Literal["moco_v2"]
+
+
+class MocoV2CldRun(MomentumRun):
+    """MoCo-v2 with cross-level discrimination (Wang et al. 2021)."""
+
+    method: Literal["moco_v2_cld"]
+    clusters: Positive
+    cluster_iterations: Positive
+    cluster_temperature: float = Field(gt=0)
+    cluster_weight: float = Field(ge=0)
+    # k-means over batch_size / cluster_splits images at a time: on one device this is what the official code does over
+    # that many GPUs, each by itself. 1 = clusters of the whole batch. decisions.md#32
+    cluster_splits: Positive
+
+    @property
+    def reference_loss(self) -> ReferenceLoss:
+        """MoCo's, and that of clusters when one holds all images and the others are empty, with a cosine of 0."""
+        groups = self.cluster_weight * math.log1p((self.clusters - 1) * math.exp(-1 / self.cluster_temperature))
+        return ReferenceLoss(math.log1p(self.queue_size) + groups, f"ln(1 + K) + {groups:.2f}, K = {self.queue_size:,}")
+
+    @model_validator(mode="after")
+    def _clusters_fit(self) -> MocoV2CldRun:
+        if self.batch_size % self.cluster_splits:
+            raise ValueError(f"batch_size {self.batch_size} is not a multiple of cluster_splits {self.cluster_splits}")
+        return self
+
+
+class SimclrRun(RunBase):
+    """SimCLR (Chen et al. 2020)."""
+
+    method: Literal["simclr"]
+    learning_rate: float = Field(gt=0)
+    warmup_epochs: int = Field(ge=0)
+    sgd_momentum: Share
+    weight_decay: float = Field(ge=0)
+    trust_coefficient: float = Field(gt=0)  # of LARS: share of a weight's length
+    feature_dim: Positive
+    temperature: float = Field(gt=0)
+    augmentation: MocoAugmentation
+
+    @property
+    def image_size(self) -> int:
+        """Side of both views."""
+        return self.augmentation.image_size
+
+    @property
+    def reference_loss(self) -> ReferenceLoss:
+        """One right answer among the 2N - 1 other views, all equal."""
+        return ReferenceLoss(math.log(2 * self.batch_size - 1), f"ln(2N - 1), N = {self.batch_size:,}")
+
+    @model_validator(mode="after")
+    def _warmup_ends(self) -> SimclrRun:
+        if self.warmup_epochs >= self.epochs:
+            raise ValueError(f"warmup_epochs {self.warmup_epochs} is not less than epochs {self.epochs}")
+        return self
+
+
+Run = Annotated[MocoV2Run | MocoV2CldRun | SimclrRun, Field(discriminator="method")]
 
 
 class TrainSettings(Settings):

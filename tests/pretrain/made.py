@@ -48,10 +48,30 @@ RUN: dict[str, Any] = {
     },
 }
 
+RUNS: dict[str, dict[str, Any]] = {  # by method
+    "moco_v2": RUN,
+    "moco_v2_cld": {
+        **RUN,
+        "method": "moco_v2_cld",
+        "clusters": 6,  # more than the rows of one split
+        "cluster_iterations": 5,
+        "cluster_temperature": 0.4,
+        "cluster_weight": 0.25,
+        "cluster_splits": 2,
+    },
+    "simclr": {
+        **{name: value for name, value in RUN.items() if name not in ("queue_size", "key_momentum", "bn_splits")},
+        "method": "simclr",
+        "learning_rate": 0.5,
+        "warmup_epochs": 1,
+        "trust_coefficient": 0.001,
+    },
+}
 
-def recipe(**changes: Any) -> str:
-    """The run's recipe; `changes` go to the run, or to its augmentation where the name is there."""
-    run = copy.deepcopy(RUN)
+
+def recipe(method: str = "moco_v2", **changes: Any) -> str:
+    """The recipe of a method's run; `changes` go to the run, or to its augmentation where the name is there."""
+    run = copy.deepcopy(RUNS[method])
     for name, value in changes.items():
         (run["augmentation"] if name in run["augmentation"] else run)[name] = value
     return canonical_json({"run": run})

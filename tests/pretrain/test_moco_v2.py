@@ -12,7 +12,8 @@ from torch.nn import functional
 from scripts.lib.encoders import build_encoder
 from scripts.lib.recipe import read_recipe
 from scripts.pretrain.contract import Position, normalised
-from scripts.pretrain.methods.moco_v2 import MocoV2, Recipe, build_method, info_nce, key_order
+from scripts.pretrain.methods.moco_v2 import MocoV2, Recipe, build_method
+from scripts.pretrain.momentum import info_nce, key_order
 from tests.pretrain.made import recipe
 
 

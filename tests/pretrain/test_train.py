@@ -6,6 +6,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -19,7 +21,7 @@ from scripts.pretrain.checkpoints import save_checkpoint
 from scripts.pretrain.shard_images import list_images
 from scripts.pretrain.train import load_run, main, run_key
 from tests.conftest import ROOT
-from tests.pretrain.made import flags, make_shards, recipe
+from tests.pretrain.made import RUNS, flags, make_shards, recipe
 
 Shards = tuple[list[Path], list[Path]]
 IMAGES = 26  # three batches of 8; two images are left over in each epoch
@@ -42,10 +44,21 @@ def live(arguments: list[str], deaths: list[int], workers: int | None = None) ->
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(shards: Shards, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("uninterrupted")
-    live(flags(shards, out, recipe()), [])
-    return out
+def finished(shards: Shards, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """By method, the folder of a run that nothing interrupted."""
+
+    @cache
+    def train(method: str) -> Path:
+        out = tmp_path_factory.mktemp(method)
+        live(flags(shards, out, recipe(method)), [])
+        return out
+
+    return train
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(finished: Callable[[str], Path]) -> Path:
+    return finished("moco_v2")
 
 
 def results(out: Path) -> dict[str, bytes]:
@@ -78,21 +91,22 @@ def test_what_a_run_leaves(shards: Shards, uninterrupted: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("deaths", "workers"),
+    ("method", "deaths", "workers"),
     [
-        ([5], 0),  # in the middle of an epoch, one step after a checkpoint
-        ([3], 2),  # at the end of an epoch; with loader processes
+        ("moco_v2", [5], 0),  # in the middle of an epoch, one step after a checkpoint
+        ("moco_v2", [3], 2),  # at the end of an epoch; with loader processes
         # Before the first checkpoint, then again and again, the last time in the last step.
-        pytest.param([1, 4, 2, 2], 0, marks=pytest.mark.slow),
-        pytest.param([5, 2], 2, marks=pytest.mark.slow),
+        pytest.param("moco_v2", [1, 4, 2, 2], 0, marks=pytest.mark.slow),
+        pytest.param("moco_v2", [5, 2], 2, marks=pytest.mark.slow),
+        *((method, [5], 0) for method in RUNS if method != "moco_v2"),
     ],
 )
 def test_killed_and_continued_is_bit_for_bit_the_uninterrupted_run(
-    shards: Shards, uninterrupted: Path, deaths: list[int], workers: int, tmp_path: Path
+    shards: Shards, finished: Callable[[str], Path], method: str, deaths: list[int], workers: int, tmp_path: Path
 ) -> None:
-    log = live(flags(shards, tmp_path, recipe()), deaths, workers)
+    log = live(flags(shards, tmp_path, recipe(method)), deaths, workers)
     assert log.count("continues after step") == sum(each > 1 for each in deaths)
-    assert results(tmp_path) == results(uninterrupted)
+    assert results(tmp_path) == results(finished(method))
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(RESULTS)
 
 
@@ -177,9 +191,10 @@ def test_half_precision_needs_a_gpu(shards: Shards, tmp_path: Path) -> None:
         main(flags(shards, tmp_path, recipe(precision="fp16")))
 
 
-def test_bf16_runs_on_a_cpu(shards: Shards, tmp_path: Path) -> None:
-    main(flags(shards, tmp_path, recipe(precision="bf16", epochs=1)))
-    assert len((tmp_path / "metrics.csv").read_text().splitlines()) == 4
+@pytest.mark.parametrize("method", sorted(RUNS))
+def test_bf16_runs_on_a_cpu(shards: Shards, method: str, tmp_path: Path) -> None:
+    main(flags(shards, tmp_path, recipe(method, precision="bf16", epochs=2)))
+    assert len((tmp_path / "metrics.csv").read_text().splitlines()) == 7
 
 
 @pytest.mark.parametrize("threads", [1, 2])

@@ -63,6 +63,13 @@ def set_at(raw: dict[str, Any], path: str, value: object) -> dict[str, Any]:
         ("pretrain.runs.0.bn_splits", 7, r"batch_size 256 is not a multiple of bn_splits 7"),
         ("pretrain.runs.1.name", "moco_v2_r50_200", "used 2 times"),
         ("pretrain.runs.0.learning_rate", "3e-2", r"learning_rate: .*3e-2"),
+        ("pretrain.runs.0.clusters", 120, r"pretrain\.runs\.0\.clusters: unknown key"),
+        ("pretrain.runs.0.method", "moco_v3", r"pretrain\.runs\.0: .*moco_v3.*moco_v2_cld"),
+        (
+            "pretrain.runs.3.cluster_splits",
+            7,
+            r"runs\.3: batch_size 512 is not a multiple of cluster_splits 7",
+        ),
         ("evaluate.tasks.0.crop", 300, r"evaluate\.tasks\.0.*crop 300 is larger than resize 256"),
     ],
 )
@@ -76,6 +83,13 @@ def test_missing_keys_are_named() -> None:
     del raw["filter"]["judge"]["min_side"]
     with pytest.raises(UserError, match=r"filter\.judge\.min_side: missing"):
         load_config(raw)
+    raw = merged()
+    del raw["pretrain"]["runs"][3]["clusters"]
+    with pytest.raises(UserError, match=r"pretrain\.runs\.3\.clusters: missing"):
+        load_config(raw)
+    # A key of its member's name: path without the tag that pydantic puts before it, and not without both.
+    with pytest.raises(UserError, match=r"evaluate\.tasks\.0\.table: missing"):
+        load_config(set_at(merged(), "evaluate.tasks.0", {"kind": "table"}))
 
 
 def test_environment_variables_are_replaced() -> None:

@@ -1,0 +1,107 @@
+"""What methods of the MoCo family share: f_q, its moving average f_k, the queue of keys, InfoNCE.
+
+Momentum Contrast for Unsupervised Visual Representation Learning (He, Fan, Wu, Xie, Girshick 2020), section 3, with the
+numerics of the official code (`moco/builder.py`, `main_moco.py`). A method adds its head and its loss.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from scripts.lib.draws import derived_seed, generator
+from scripts.lib.encoders import FEATURE_DIMS, build_encoder
+from scripts.pretrain.batch_norm import split_batch_norms
+from scripts.pretrain.contract import Method, Position
+from scripts.pretrain.settings import MomentumRun
+
+
+def info_nce(query: Tensor, key: Tensor, queue: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+    """Return InfoNCE (MoCo, equation 1), averaged over the batch, and the share of queries nearest to their own key.
+
+    Args:
+        query: [n, d], rows of length 1.
+        key: [n, d], rows of length 1; the right answers.
+        queue: [d, k], columns of length 1; the wrong ones.
+        temperature: divides the cosines.
+    """
+    positive = (query * key).sum(dim=1, keepdim=True)  # n 1
+    negative = query @ queue  # n k
+    logits = torch.cat([positive, negative], dim=1) / temperature  # n 1+k
+    target = torch.zeros(len(logits), dtype=torch.long, device=logits.device)
+    return functional.cross_entropy(logits, target), (logits.argmax(dim=1) == 0).float().mean()
+
+
+def key_order(count: int, seed: int, step: int) -> Tensor:
+    """Return the permutation in which the keys of a step go through f_k."""
+    return torch.from_numpy(generator(seed, "moco_v2 key order", step).permutation(count))
+
+
+class MomentumContrast(Method):
+    """f_q, f_k and the queue. `build_head(width, dim)` returns what follows the encoder in both networks."""
+
+    run: MomentumRun
+    queue: Tensor
+    pointer: Tensor
+
+    def __init__(self, run: MomentumRun, build_head: Callable[[int, int], nn.Module]) -> None:
+        super().__init__()
+        self.run = run
+        encoder = build_encoder(run.encoder, run.seed)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(derived_seed(run.seed, f"{run.method} head and queue"))
+            head = build_head(FEATURE_DIMS[run.encoder], run.feature_dim)
+            queue = functional.normalize(torch.randn(run.feature_dim, run.queue_size), dim=0)  # d k
+        split_batch_norms(encoder, run.bn_splits)  # decisions.md#14
+        self.f_q = nn.Sequential(encoder, head).to(memory_format=torch.channels_last)
+        self.f_k = copy.deepcopy(self.f_q).requires_grad_(False)
+        self.register_buffer("queue", queue)
+        self.register_buffer("pointer", torch.zeros((), dtype=torch.long))
+
+    def encoder(self) -> nn.Module:
+        """Return the encoder of the queries."""
+        encoder: nn.Module = self.f_q[0]
+        return encoder
+
+    def keys(self, views: Tensor) -> Tensor:
+        """Return f_k of `views` [n, 3, s, s] as rows of length 1 [n, d].
+
+        The views are shuffled over the groups of BatchNorm and the keys put back (MoCo section 3.3), so that the
+        group's statistics do not tell which key belongs to which query.
+        """
+        order = key_order(len(views), self.run.seed, self.position.step).to(views.device)
+        shuffled = functional.normalize(self.f_k(views[order]).float(), dim=1)  # n d
+        return shuffled[torch.argsort(order)]
+
+    @torch.no_grad()
+    def update_f_k(self) -> None:
+        """f_k = m f_k + (1 - m) f_q, on parameters only: BatchNorm's statistics are each network's own."""
+        m = self.run.key_momentum
+        for parameter_q, parameter_k in zip(self.f_q.parameters(), self.f_k.parameters(), strict=True):
+            parameter_k.mul_(m).add_(parameter_q, alpha=1 - m)
+
+    @torch.no_grad()
+    def enqueue(self, key: Tensor) -> None:
+        """Put keys [n, d] in the place of the n oldest; the queue's size is a multiple of n (settings.py)."""
+        first = int(self.pointer)
+        self.queue[:, first : first + len(key)] = key.T
+        self.pointer.fill_((first + len(key)) % self.run.queue_size)
+
+    def learning_rate(self, position: Position) -> float:
+        """Return half a cosine over the epochs, constant within an epoch, without warm-up."""
+        return self.run.learning_rate * 0.5 * (1 + math.cos(math.pi * position.epoch / position.epochs))
+
+    def configure_optimizers(self) -> Any:
+        """Return SGD with weight decay on all that is learnt by gradient, BatchNorm's parameters and biases too."""
+        return torch.optim.SGD(
+            [parameter for parameter in self.parameters() if parameter.requires_grad],
+            lr=self.run.learning_rate,
+            momentum=self.run.sgd_momentum,
+            weight_decay=self.run.weight_decay,
+        )

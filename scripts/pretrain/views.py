@@ -1,0 +1,22 @@
+"""Several views of an image that are alike in distribution."""
+
+from __future__ import annotations
+
+from PIL import Image
+from torch import Tensor
+
+from scripts.pretrain.augment import apply_parameters, draw_parameters, to_tensor
+from scripts.pretrain.contract import ViewDraws
+from scripts.pretrain.settings import MocoAugmentation
+
+
+class IndependentViews:
+    """`count` independent views of an image, all of the same augmentation."""
+
+    def __init__(self, settings: MocoAugmentation, count: int) -> None:
+        self.settings, self.count = settings, count
+
+    def __call__(self, image: Image.Image, draws: ViewDraws) -> list[Tensor]:
+        """Return the views, uint8 [3, s, s] each."""
+        drawn = (draw_parameters(self.settings, *image.size, draws(view)) for view in range(self.count))
+        return [to_tensor(apply_parameters(image, each, self.settings.image_size)) for each in drawn]
