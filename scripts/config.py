@@ -55,7 +55,7 @@ def load_config(raw: Mapping[str, Any], environment: Mapping[str, str] = os.envi
         config = Config.model_validate_json(json.dumps(expanded, default=str))
     except ValidationError as error:
         raise UserError(
-            f"config.yaml (with the scale on top of it) is not valid: {describe_errors(error)}. "
+            f"config.yaml (with the scale on top of it) is not valid: {describe_errors(error, expanded)}. "
             "Every key and its unit is in config.yaml; scales/*.yaml only replace values of it."
         ) from None
     problems = list(_conflicts(config))

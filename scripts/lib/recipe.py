@@ -7,6 +7,7 @@ Snakemake compares params as a set of values without names, so two values that s
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -59,14 +60,18 @@ def read_recipe(kind: type[SettingsType], text: str) -> SettingsType:
     try:
         return kind.model_validate_json(text)
     except ValidationError as error:
-        raise UserError(f"--recipe is not a {kind.__name__}: {describe_errors(error)}") from None
+        try:
+            given = json.loads(text)
+        except ValueError:
+            given = None  # no JSON at all, which is then the finding
+        raise UserError(f"--recipe is not a {kind.__name__}: {describe_errors(error, given)}") from None
 
 
-def describe_errors(error: ValidationError, prefix: str = "") -> str:
-    """Return pydantic's findings as one sentence: `path: what is wrong (got ...)`, separated by semicolons."""
+def describe_errors(error: ValidationError, given: Any) -> str:
+    """Return pydantic's findings on `given` as one sentence: `path: what is wrong (got ...)`, split by semicolons."""
     parts = []
     for finding in error.errors(include_url=False):
-        path = prefix + ".".join(str(item) for item in finding["loc"])
+        path = ".".join(_keys(finding["loc"], given))
         if finding["type"] == "extra_forbidden":
             parts.append(f"{path}: unknown key")
         elif finding["type"] == "missing":
@@ -76,3 +81,21 @@ def describe_errors(error: ValidationError, prefix: str = "") -> str:
             given = given if len(given) <= 60 else given[:57] + "..."
             parts.append(f"{path}: {finding['msg'].removeprefix('Value error, ')} (got {given})")
     return "; ".join(parts)
+
+
+def _keys(location: tuple[int | str, ...], given: Any) -> Iterator[str]:
+    """Yield the keys of a finding's place in `given`, without what pydantic adds of its own.
+
+    That is the tag of a union's member, `moco_v2` of `runs.0.moco_v2.seed`: no key where it stands, but a value.
+    """
+    tagged = False
+    for item in location:
+        if not tagged and isinstance(given, dict) and item not in given and item in given.values():
+            tagged = True  # once: a key of the same name may be missing
+            continue
+        tagged = False
+        yield str(item)
+        if isinstance(given, dict):
+            given = given.get(item)
+        elif isinstance(given, list) and isinstance(item, int) and item < len(given):
+            given = given[item]

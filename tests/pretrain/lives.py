@@ -14,8 +14,6 @@ import sys
 from typing import Any
 
 from scripts.pretrain.train import main  # isort: skip (sets how OpenMP waits, before torch is loaded)
-import torch
-
 from scripts.pretrain import engine
 
 DIED = 9
@@ -26,19 +24,16 @@ def live(life: dict[str, Any]) -> None:
     if life["workers"] is not None:
         engine.Place.workers = property(lambda self: life["workers"])  # type: ignore[assignment, method-assign]
     if life["die_at"] is not None:
-        step, calls = torch.optim.SGD.step, 0
+        steps = 0
 
-        def counted(self: torch.optim.SGD, closure: Any = None) -> Any:
-            nonlocal calls
-            if closure is not None:
-                with torch.enable_grad():
-                    closure()  # Lightning computes loss and gradients here
-            calls += 1
-            if calls > life["die_at"]:
+        def count(*_: Any) -> None:
+            nonlocal steps
+            steps += 1
+            if steps > life["die_at"]:
                 os._exit(DIED)
-            return step(self)
 
-        torch.optim.SGD.step = counted  # type: ignore[method-assign, assignment]
+        # Lightning calls this when loss and gradients are there, whatever the optimiser.
+        engine.Steps.on_before_optimizer_step = count  # type: ignore[method-assign]
     main(life["flags"])
 
 

@@ -60,7 +60,7 @@ def test_planted_data_need_their_settings() -> None:
 
 
 def test_untrained_encoders_are_evaluated_when_asked_for() -> None:
-    assert plan().encoders[3:] == [f"{run}-untrained" for run in plan().runs]
+    assert plan().encoders[len(plan().runs) :] == [f"{run}-untrained" for run in plan().runs]
     assert plan(evaluate__untrained=False).encoders == plan().runs
     assert plan().encoder_path("moco_v2_r50_200-untrained").endswith("moco_v2_r50_200/untrained_encoder.safetensors")
 
