@@ -89,11 +89,17 @@ def draw_parameters(
     )
 
 
+def apply_jitter(view: Image.Image, operations: tuple[tuple[str, float], ...]) -> Image.Image:
+    """Return the view after the operations of `draw_jitter`, in their order."""
+    for name, factor in operations:
+        view = _JITTER[name](view, factor)
+    return view
+
+
 def apply_parameters(image: Image.Image, drawn: ViewParameters, size: int) -> Image.Image:
     """Return the view [size, size] of an RGB image, in MoCo-v2's order: crop, jitter, grey, blur, flip."""
     view: Image.Image = functional.resized_crop(image, *drawn.crop, [size, size], InterpolationMode.BILINEAR)
-    for name, factor in drawn.jitter:
-        view = _JITTER[name](view, factor)
+    view = apply_jitter(view, drawn.jitter)
     if drawn.grey:
         view = functional.rgb_to_grayscale(view, num_output_channels=3)
     if drawn.blur_sigma is not None:

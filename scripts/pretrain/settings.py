@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import math
-from abc import abstractmethod
-from typing import Annotated, ClassVar, Literal, NamedTuple
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from scripts.lib.recipe import Settings
+from scripts.pretrain.run_base import Positive, Range, ReferenceLoss, RunBase, Share
+from scripts.pretrain.settings_multicrop import DinoRun, SwavRun
 
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
-Positive = Annotated[int, Field(gt=0)]
-Share = Annotated[float, Field(ge=0, le=1)]
-Range = tuple[float, float]
+__all__ = ["ReferenceLoss", "RunBase"]  # from here for those who ask for "the settings of pretrain"
 
 
 class MocoAugmentation(Settings):
@@ -27,39 +25,6 @@ class MocoAugmentation(Settings):
     blur_sigma: Range  # pixels at image_size
     blur_probability: Share
     flip_probability: Share
-
-
-class ReferenceLoss(NamedTuple):
-    """The loss of an encoder that gives every image the same features: what a collapsed run shows."""
-
-    value: float
-    formula: str  # as the report prints it
-
-
-class RunBase(Settings):
-    """What every run has."""
-
-    note_fields: ClassVar[tuple[str, ...]] = ("cost", "expected")
-
-    name: Name
-    encoder: Literal["resnet18", "resnet50"]
-    seed: int
-    epochs: Positive
-    batch_size: Positive
-    precision: Literal["fp32", "bf16", "fp16"]
-    checkpoint_every_steps: Positive
-    cost: str  # printed in the report: what the run costs on which hardware
-    expected: str  # printed in the report: the figure to compare with
-
-    @property
-    @abstractmethod
-    def image_size(self) -> int:
-        """Side of the square views that the encoder is trained for, pixels; the largest where there are several."""
-
-    @property
-    @abstractmethod
-    def reference_loss(self) -> ReferenceLoss:
-        """The line that the loss has to leave downwards."""
 
 
 class MomentumRun(RunBase):
@@ -158,7 +123,7 @@ class SimclrRun(RunBase):
         return self
 
 
-Run = Annotated[MocoV2Run | MocoV2CldRun | SimclrRun, Field(discriminator="method")]
+Run = Annotated[MocoV2Run | MocoV2CldRun | SimclrRun | SwavRun | DinoRun, Field(discriminator="method")]
 
 
 class TrainSettings(Settings):

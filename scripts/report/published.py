@@ -45,8 +45,8 @@ PUBLISHED: tuple[Figure, ...] = (
     Figure("PASS", "MoCo-v2", "ResNet-18", "800", 45.3, 44.4, ("moco_v2", "resnet18", 800), ""),
     Figure("PASS", "MoCo-v2-CLD", "ResNet-50", "200", 60.2, 53.1, ("moco_v2_cld", "resnet50", 200), ""),
     Figure("PASS", "SwAV", "ResNet-50", "200", 60.8, 55.5, ("swav", "resnet50", 200), ""),
-    Figure("PASS", "DINO", "ViT-S/16", "100", 61.3, 54.6, ("dino", "vit_small", 100), ""),
-    Figure("PASS", "DINO", "ViT-S/16", "300", 65.0, 55.7, ("dino", "vit_small", 300), ""),
+    Figure("PASS", "DINO", "ViT-S/16", "100", 61.3, 54.6, ("dino", "vit_small_16", 100), ""),
+    Figure("PASS", "DINO", "ViT-S/16", "300", 65.0, 55.7, ("dino", "vit_small_16", 300), ""),
 )
 COMPARED_TASKS = ("imagenet1k", "places205")
 COMPARED_PROTOCOL, COMPARED_METRIC = "linear_probe", "top1"

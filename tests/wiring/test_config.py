@@ -61,6 +61,13 @@ def set_at(raw: dict[str, Any], path: str, value: object) -> dict[str, Any]:
         ("filter.face_detectors.0.detector.weights.url", None, "give a path or an url"),
         ("pretrain.runs.0.queue_size", 65_000, r"pretrain\.runs\.0: queue_size 65000 is not a multiple"),
         ("pretrain.runs.0.bn_splits", 7, r"batch_size 256 is not a multiple of bn_splits 7"),
+        ("pretrain.runs.4.queue_size", 3841, r"pretrain\.runs\.4: queue_size 3841 is not a multiple"),
+        (
+            "pretrain.runs.4.augmentation.crops.1.size",
+            96,
+            r"pretrain\.runs\.4\.augmentation\.crops\.1\.size: unknown key",
+        ),
+        ("pretrain.runs.4.augmentation.crops", [], r"pretrain\.runs\.4\.augmentation\.crops: the first two crops must"),
         ("pretrain.runs.1.name", "moco_v2_r50_200", "used 2 times"),
         ("pretrain.runs.0.learning_rate", "3e-2", r"learning_rate: .*3e-2"),
         ("pretrain.runs.0.clusters", 120, r"pretrain\.runs\.0\.clusters: unknown key"),

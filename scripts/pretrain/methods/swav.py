@@ -1,0 +1,163 @@
+"""SwAV: Unsupervised Learning of Visual Features by Contrasting Cluster Assignments (Caron et al. 2020).
+
+    z = encoder + MLP of each crop, of length 1; prototypes C of length 1; scores = z C
+    q = assignment of the two large crops to prototypes, equally many to each (Sinkhorn-Knopp), without gradient
+    p = softmax of scores / T
+    loss = cross-entropy of each crop's p with the q of the *other* large crops
+    small batches: older z of a queue take part in the assignment
+
+Numerics of the official code (`main_swav.py`, `src/resnet50.py`, `scripts/swav_200ep_bs256_pretrain.sh`); values in
+config.yaml.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from scripts.lib.draws import derived_seed
+from scripts.lib.encoders import FEATURE_DIMS, build_encoder
+from scripts.lib.recipe import Settings
+from scripts.pretrain.contract import Method, Position
+from scripts.pretrain.larc import Larc
+from scripts.pretrain.multi_crop import MultiCrop, forward_by_size
+from scripts.pretrain.schedules import warm_up_then_cosine
+from scripts.pretrain.settings_multicrop import SwavRun
+
+ASSIGNED = (0, 1)  # OFFICIAL crops_for_assign: the first two crops
+
+
+class Recipe(Settings):
+    """Recipe of `train` for this method."""
+
+    run: SwavRun
+
+
+@torch.no_grad()
+def sinkhorn(scores: Tensor, epsilon: float, iterations: int) -> Tensor:
+    """Return soft assignments [n, k] of rows to prototypes, rows of sum 1, columns of nearly equal sums.
+
+    Args:
+        scores: [n, k], cosines.
+        epsilon: smaller is harder. Scores are not shifted before `exp`, as officially: e^(1/0.05) = 5e8 fits 32 bits.
+        iterations: of scaling prototypes, then images.
+    """
+    plan = torch.exp(scores.float() / epsilon).T  # k n
+    plan = plan / plan.sum()
+    prototypes, images = plan.shape
+    for _ in range(iterations):
+        plan = plan / plan.sum(dim=1, keepdim=True) / prototypes
+        plan = plan / plan.sum(dim=0, keepdim=True) / images
+    return (plan * images).T  # n k
+
+
+def swapped_loss(scores: Tensor, assignments: Tensor, temperature: float) -> Tensor:
+    """Return the swapped prediction (SwAV, equation 2, over all crops): mean over assigned crops and other crops.
+
+    Args:
+        scores: [v, n, k], cosines of v crops.
+        assignments: [a, n, k], those of the first a crops; rows of sum 1.
+        temperature: divides the scores.
+    """
+    log_p = functional.log_softmax(scores / temperature, dim=2)  # v n k
+    terms = [
+        -(q * log_p[crop]).sum(dim=1).mean()
+        for assigned, q in enumerate(assignments)
+        for crop in range(len(scores))
+        if crop != assigned
+    ]
+    return torch.stack(terms).mean()
+
+
+class Swav(Method):
+    """Encoder, head, prototypes and queue."""
+
+    metric_names = ("assignment_entropy", "feature_std")
+    queue: Tensor
+
+    def __init__(self, run: SwavRun) -> None:
+        super().__init__()
+        self.run = run
+        self.make_views = MultiCrop(run.augmentation)
+        self.backbone = build_encoder(run.encoder, run.seed).to(memory_format=torch.channels_last)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(derived_seed(run.seed, "swav head and prototypes"))
+            self.head = nn.Sequential(
+                nn.Linear(FEATURE_DIMS[run.encoder], run.hidden_dim),
+                nn.BatchNorm1d(run.hidden_dim),
+                nn.ReLU(),
+                nn.Linear(run.hidden_dim, run.feature_dim),
+            )
+            self.prototypes = nn.Linear(run.feature_dim, run.prototypes, bias=False)
+        # Newest first. Zeros until it is full, and not used before (`assignment`).
+        self.register_buffer("queue", torch.zeros(len(ASSIGNED), run.queue_size, run.feature_dim))  # a q d
+
+    def encoder(self) -> nn.Module:
+        """Return the encoder without the head."""
+        return self.backbone
+
+    def training_step(self, batch: list[Tensor], batch_idx: int) -> dict[str, Tensor]:
+        """Return loss and metrics of one step; `batch` holds the crops, uint8 [n, 3, s, s] each."""
+        with torch.no_grad():
+            self.prototypes.weight.copy_(functional.normalize(self.prototypes.weight, dim=1))  # k d
+        features = forward_by_size(self.backbone, batch)  # v·n w
+        z = functional.normalize(self.head(features).float(), dim=1)  # v·n d
+        scores = self.scores(z).view(len(batch), len(batch[0]), -1)  # v n k
+        z = z.detach().view(len(batch), len(batch[0]), -1)  # v n d
+        q = torch.stack([self.assignment(crop, z[crop], scores[crop].detach()) for crop in ASSIGNED])  # a n k
+        loss = swapped_loss(scores, q, self.run.temperature)
+        # ln k when every image belongs equally to all prototypes: collapse.
+        entropy = torch.special.entr(q).sum(dim=2).mean()
+        # 1 when the features fill the sphere, 0 when all images have the same: collapse.
+        spread = z[0].std(dim=0).mean() * math.sqrt(self.run.feature_dim)
+        return {"loss": loss, "assignment_entropy": entropy, "feature_std": spread}
+
+    def scores(self, z: Tensor) -> Tensor:
+        """Return the cosines [n, k] of z [n, d] with the prototypes, in 32 bits whatever the precision."""
+        with torch.autocast(z.device.type, enabled=False):
+            return functional.linear(z, self.prototypes.weight)
+
+    @torch.no_grad()
+    def assignment(self, crop: int, z: Tensor, scores: Tensor) -> Tensor:
+        """Return the assignments [n, k] of an assigned crop, z [n, d], scores [n, k]; z enters the queue afterwards.
+
+        The queue begins at an epoch and takes part once it is full, with scores by the prototypes of now.
+        """
+        since = self.position.step - self.run.queue_from_epoch * self.position.steps_per_epoch
+        if self.run.queue_size > 0 and since >= 0:
+            queue = self.queue[crop]  # q d
+            if since * self.run.batch_size >= self.run.queue_size:
+                scores = torch.cat([self.scores(queue), scores])  # q+n k
+            queue.copy_(torch.cat([z, queue[: -len(z)]]))
+        return sinkhorn(scores, self.run.sinkhorn_epsilon, self.run.sinkhorn_iterations)[-len(z) :]
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Leave the prototypes as they are at first: no gradient, hence no weight decay and no momentum either."""
+        if self.position.step < self.run.freeze_prototypes_steps:
+            self.prototypes.weight.grad = None
+
+    def learning_rate(self, position: Position) -> float:
+        """Return a linear warm-up, then half a cosine, step by step."""
+        run = self.run
+        return warm_up_then_cosine(
+            position, run.warm_up_epochs, run.first_learning_rate, run.learning_rate, run.final_learning_rate
+        )
+
+    def configure_optimizers(self) -> Any:
+        """Return LARC around SGD with weight decay on all parameters, those of BatchNorm and biases among them."""
+        return Larc(
+            self.parameters(),
+            lr=self.run.learning_rate,
+            momentum=self.run.sgd_momentum,
+            weight_decay=self.run.weight_decay,
+            trust=self.run.larc_trust,
+        )
+
+
+def build_method(run: SwavRun) -> Swav:
+    """Return SwAV before its first step; a function of `run` alone."""
+    return Swav(run)

@@ -1,0 +1,48 @@
+"""What the settings of every run have, whatever its method."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Annotated, ClassVar, Literal, NamedTuple
+
+from pydantic import Field
+
+from scripts.lib.recipe import Settings
+
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+Positive = Annotated[int, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Range = tuple[float, float]
+
+
+class ReferenceLoss(NamedTuple):
+    """The loss of an encoder that gives every image the same features: what a collapsed run shows."""
+
+    value: float
+    formula: str  # as the report prints it
+
+
+class RunBase(Settings):
+    """What every run has."""
+
+    note_fields: ClassVar[tuple[str, ...]] = ("cost", "expected")
+
+    name: Name
+    encoder: Literal["resnet18", "resnet50", "vit_small_16", "vit_tiny_test"]
+    seed: int
+    epochs: Positive
+    batch_size: Positive
+    precision: Literal["fp32", "bf16", "fp16"]
+    checkpoint_every_steps: Positive
+    cost: str  # printed in the report: what the run costs on which hardware
+    expected: str  # printed in the report: the figure to compare with
+
+    @property
+    @abstractmethod
+    def image_size(self) -> int:
+        """Side of the square views that the encoder is trained for, pixels; the largest where there are several."""
+
+    @property
+    @abstractmethod
+    def reference_loss(self) -> ReferenceLoss:
+        """The line that the loss has to leave downwards."""

@@ -1,0 +1,70 @@
+"""Small runs of the methods with several crops, for the tests of this folder."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from scripts.lib.recipe import canonical_json
+
+CROP: dict[str, Any] = {
+    "count": 2,
+    "image_size": 32,
+    "crop_scale": [0.3, 1.0],
+    "interpolation": "bilinear",
+    "flip_probability": 0.5,
+    "jitter": [0.4, 0.4, 0.2, 0.1],
+    "jitter_probability": 0.8,
+    "grey_probability": 0.2,
+    "blur_sigma": [0.1, 1.0],
+    "blur_probability": 0.5,
+    "solarise_probability": 0.0,
+}
+SMALL = {**CROP, "count": 3, "image_size": 16, "crop_scale": [0.05, 0.3]}
+SHARED: dict[str, Any] = {
+    "name": "tiny",
+    "encoder": "resnet18",
+    "seed": 0,
+    "epochs": 3,
+    "batch_size": 8,
+    "precision": "fp32",
+    "checkpoint_every_steps": 2,
+    "cost": "seconds",
+    "expected": "nothing",
+    "final_learning_rate": 0.001,
+    "first_learning_rate": 0.01,
+    "warm_up_epochs": 1,
+}
+SWAV: dict[str, Any] = {
+    **SHARED,
+    "method": "swav",
+    "learning_rate": 0.5,
+    "weight_decay": 0.000001,
+    "sgd_momentum": 0.9,
+    "larc_trust": 0.001,
+    "hidden_dim": 24,
+    "feature_dim": 16,
+    "prototypes": 30,
+    "temperature": 0.1,
+    "sinkhorn_epsilon": 0.05,
+    "sinkhorn_iterations": 3,
+    "queue_size": 24,
+    "queue_from_epoch": 1,  # filled in the second epoch, used in the third
+    "freeze_prototypes_steps": 2,
+    "augmentation": {"crops": [CROP, SMALL]},
+}
+RUNS = {"swav": SWAV}
+
+
+def recipe(method: str, **changes: Any) -> str:
+    """The recipe of a method's run, changed."""
+    return canonical_json({"run": {**copy.deepcopy(RUNS[method]), **changes}})
+
+
+def crops_of(count: int = 8, seed: int = 0, sizes: tuple[int, ...] = (32, 32, 16, 16, 16)) -> list[Tensor]:
+    """A batch of noise, uint8 [count, 3, s, s] for each size."""
+    numbers = torch.Generator().manual_seed(seed)
+    return [torch.randint(0, 256, (count, 3, size, size), dtype=torch.uint8, generator=numbers) for size in sizes]

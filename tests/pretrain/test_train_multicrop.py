@@ -1,0 +1,52 @@
+"""The methods with several crops, through the engine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file
+
+from scripts.lib.encoders import load_encoder
+from scripts.pretrain.train import main
+from tests.pretrain.made import flags, make_shards
+from tests.pretrain.made_multicrop import CROP, RUNS, SMALL, recipe
+from tests.pretrain.test_train import IMAGES, Shards, live, results
+
+CALM = {f"{name}_probability": 0.0 for name in ("flip", "jitter", "grey", "blur", "solarise")}
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory: pytest.TempPathFactory) -> Shards:
+    return make_shards(tmp_path_factory.mktemp("shards"), IMAGES)
+
+
+# Nine steps, checkpoints after steps 2, 3, 4, 6 and 8. SwAV's queue fills in the second epoch and is used in the third.
+@pytest.mark.parametrize("method", sorted(RUNS))
+def test_killed_and_continued_is_bit_for_bit_the_uninterrupted_run(method: str, shards: Shards, tmp_path: Path) -> None:
+    live(flags(shards, tmp_path / "whole", recipe(method)), [])
+    log = live(flags(shards, tmp_path / "killed", recipe(method)), [5], workers=2)
+    assert "continues after step 4 of 9" in log
+    assert results(tmp_path / "killed") == results(tmp_path / "whole")
+    trained, untrained = (load_file(tmp_path / "whole" / f"{name}.safetensors") for name in ("encoder", "untrained"))
+    assert any(not trained[name].equal(untrained[name]) for name in trained)
+    _, description = load_encoder(tmp_path / "whole" / "encoder.safetensors")
+    assert description["encoder"] == RUNS[method]["encoder"] and description["image_size"] == 32
+
+
+OVERFIT = {
+    "swav": {"learning_rate": 3.0, "first_learning_rate": 3.0, "queue_size": 0, "freeze_prototypes_steps": 0},
+}
+
+
+@pytest.mark.parametrize("method", sorted(RUNS))
+def test_one_batch_is_learnt(method: str, tmp_path: Path) -> None:
+    """Eight drawings, hardly changed from crop to crop."""
+    large = {**CROP, **CALM, "crop_scale": [0.9, 1.0]}
+    crops = {"crops": [large, {**SMALL, **CALM, "count": 1, "crop_scale": [0.8, 1.0]}]}
+    text = recipe(method, epochs=40, augmentation=crops, checkpoint_every_steps=1000, **OVERFIT[method])
+    main(flags(make_shards(tmp_path / "shards", 8), tmp_path / "out", text))
+    rows = [line.split(",") for line in (tmp_path / "out" / "metrics.csv").read_text().splitlines()[1:]]
+    loss = [float(row[2]) for row in rows]
+    assert sum(loss[-5:]) < 0.5 * sum(loss[:5])
+    assert float(rows[-1][-1]) > 0.3  # no collapse
