@@ -1,4 +1,7 @@
-"""Encoders: how they are built, saved and loaded. ResNets have torchvision's layout, without the classifier."""
+"""Encoders: how they are built, saved and loaded, without the classifier.
+
+ResNets have torchvision's layout, vision transformers timm's (scripts/lib/vit.py).
+"""
 
 from __future__ import annotations
 
@@ -16,8 +19,9 @@ from scripts.lib.draws import derived_seed
 from scripts.lib.errors import UserError
 from scripts.lib.files import replacing
 from scripts.lib.recipe import canonical_json
+from scripts.lib.vit import VIT_SHAPES, VisionTransformer
 
-FEATURE_DIMS = {"resnet18": 512, "resnet50": 2048}
+FEATURE_DIMS = {"resnet18": 512, "resnet50": 2048, **{name: shape.dim for name, shape in VIT_SHAPES.items()}}
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
@@ -26,6 +30,8 @@ def build_encoder(name: str, seed: int) -> nn.Module:
     """Return a fresh encoder, images [n, 3, h, w] → features [n, d], its weights a function of (name, seed)."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derived_seed(seed, "encoder weights", name))
+        if name in VIT_SHAPES:
+            return VisionTransformer(VIT_SHAPES[name])
         model: nn.Module = getattr(torchvision.models, name)(weights=None)
     model.fc = nn.Identity()
     return model

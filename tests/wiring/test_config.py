@@ -68,6 +68,7 @@ def set_at(raw: dict[str, Any], path: str, value: object) -> dict[str, Any]:
             r"pretrain\.runs\.3\.augmentation\.crops\.1\.size: unknown key",
         ),
         ("pretrain.runs.3.augmentation.crops", [], r"pretrain\.runs\.3\.augmentation\.crops: the first two crops must"),
+        ("pretrain.runs.4.encoder", "resnet50", r"pretrain\.runs\.4: drop_path 0\.1 needs a ViT, resnet50 has no path"),
         ("pretrain.runs.1.name", "moco_v2_r50_200", "used 2 times"),
         ("pretrain.runs.0.learning_rate", "3e-2", r"learning_rate: .*3e-2"),
         ("evaluate.tasks.0.crop", 300, r"evaluate\.tasks\.0.*crop 300 is larger than resize 256"),

@@ -142,10 +142,8 @@ class Swav(Method):
 
     def learning_rate(self, position: Position) -> float:
         """Return a linear warm-up, then half a cosine, step by step."""
-        run = self.run
-        return warm_up_then_cosine(
-            position, run.warm_up_epochs, run.first_learning_rate, run.learning_rate, run.final_learning_rate
-        )
+        rates = self.run.first_learning_rate, self.run.learning_rate, self.run.final_learning_rate
+        return warm_up_then_cosine(position, self.run.warm_up_epochs, *rates)
 
     def configure_optimizers(self) -> Any:
         """Return LARC around SGD with weight decay on all parameters, those of BatchNorm and biases among them."""
