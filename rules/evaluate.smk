@@ -42,7 +42,9 @@ rule embed:
     params:
         recipe=lambda wc: PLAN.embed_recipe(wc.task),
         paths=lambda wc: PLAN.task_paths(wc.task),
-        code=lambda wc: PLAN.code("evaluate.embed", "evaluate.tasks", [PLAN.task_kind(wc.task)]),
+        code=lambda wc: PLAN.code(
+            "evaluate.embed", "evaluate.tasks", [PLAN.task_kind(wc.task)], PLAN.architecture_of(wc.encoder)
+        ),
     shell:
         "python -m scripts.evaluate.embed --recipe {params.recipe:q} --encoder {input.encoder} --items {input.listed}"
         " --paths {params.paths:q} --threads {threads} --out {output} > {log} 2>&1"

@@ -25,7 +25,9 @@ rule train:
         runtime=1440,
     params:
         recipe=lambda wc: PLAN.train_recipe(wc.run),
-        code=lambda wc: PLAN.code("pretrain.train", "pretrain.methods", [PLAN.run(wc.run).method]),
+        code=lambda wc: PLAN.code(
+            "pretrain.train", "pretrain.methods", [PLAN.run(wc.run).method], PLAN.run(wc.run).encoder
+        ),
     shell:
         "python -m scripts.pretrain.train --recipe {params.recipe:q} --shards {input.shards} --indexes {input.indexes}"
         " --threads {threads} --encoder {output.encoder} --untrained {output.untrained} --metrics {output.metrics}"

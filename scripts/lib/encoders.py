@@ -1,45 +1,70 @@
-"""Encoders: how they are built, saved and loaded. ResNets have torchvision's layout, without the classifier."""
+"""Encoders: how they are built, saved and loaded, without the classifier.
+
+ResNets have torchvision's layout, vision transformers timm's (scripts/lib/architectures/). A family is loaded by name,
+so that the fingerprint of a run covers its own family alone.
+"""
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
+from types import ModuleType
 from typing import Any
 
 import safetensors.torch
 import torch
-import torchvision
 from safetensors import safe_open
 from torch import nn
 
 from scripts.lib.draws import derived_seed
+from scripts.lib.encoder_names import family_of
 from scripts.lib.errors import UserError
 from scripts.lib.files import replacing
 from scripts.lib.recipe import canonical_json
 
-FEATURE_DIMS = {"resnet18": 512, "resnet50": 2048}
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+def architecture(encoder: str) -> ModuleType:
+    """Return the module of an encoder's family.
+
+    Raises:
+        ValueError: there is no such encoder.
+    """
+    family = family_of(encoder)
+    try:
+        module = importlib.import_module(f"scripts.lib.architectures.{family}")
+    except ModuleNotFoundError:
+        raise ValueError(f"unknown encoder {encoder}") from None
+    if encoder not in module.FEATURE_DIMS:
+        raise ValueError(f"unknown encoder {encoder}")
+    return module
+
+
+def feature_dim(encoder: str) -> int:
+    """Return the width of an encoder's features."""
+    dim: int = architecture(encoder).FEATURE_DIMS[encoder]
+    return dim
 
 
 def build_encoder(name: str, seed: int) -> nn.Module:
     """Return a fresh encoder, images [n, 3, h, w] → features [n, d], its weights a function of (name, seed)."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derived_seed(seed, "encoder weights", name))
-        model: nn.Module = getattr(torchvision.models, name)(weights=None)
-    model.fc = nn.Identity()
+        model: nn.Module = architecture(name).build(name)
     return model
 
 
 def save_encoder(path: str | os.PathLike[str], encoder: nn.Module, description: dict[str, Any]) -> None:
     """Write weights as safetensors.
 
-    `description` needs the key `encoder` (a name of `FEATURE_DIMS`) and should say the run and its input's `mean`,
-    `std` and `image_size`. It is stored as one metadata text, because several keys are written in an order that
+    `description` needs the key `encoder` (a name that `build_encoder` knows) and should say the run and its input's
+    `mean`, `std` and `image_size`. It is stored as one metadata text, because several keys are written in an order that
     changes.
     """
-    if description["encoder"] not in FEATURE_DIMS:
-        raise ValueError(f"unknown encoder {description['encoder']}")
+    architecture(description["encoder"])
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in sorted(encoder.state_dict().items())}
     with replacing(path) as private:
         # `save_file` would leave a file that only its owner can read.

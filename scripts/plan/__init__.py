@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from scripts.config import Config
+from scripts.lib.encoder_names import family_of
 from scripts.lib.fingerprint import code_hash
 from scripts.lib.recipe import write_recipe
 from scripts.plan.curate import CuratePlan
@@ -59,6 +60,8 @@ class Plan(CuratePlan, FilterPlan, ShardPlan, PretrainPlan, EvaluatePlan):
             )
         )
 
-    def code(self, step: str, package: str = "", kinds: Iterable[str] = ()) -> str:
-        """Return the fingerprint of a step and of the modules that it loads by name: `scripts.<package>.<kind>`."""
-        return code_hash(f"scripts.{step}", *(f"scripts.{package}.{kind}" for kind in sorted(kinds)))
+    def code(self, step: str, package: str = "", kinds: Iterable[str] = (), encoder: str = "") -> str:
+        """Return the fingerprint of a step and of what it loads by name: kinds of `package`, an encoder's family."""
+        loaded = [f"{package}.{kind}" for kind in sorted(kinds)]
+        loaded += [f"lib.architectures.{family_of(encoder)}"] if encoder else []
+        return code_hash(f"scripts.{step}", *(f"scripts.{name}" for name in loaded))

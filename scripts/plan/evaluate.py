@@ -58,6 +58,11 @@ class EvaluatePlan:
         name = "encoder" if run == encoder else "untrained_encoder"
         return f"results/pretrain/train/{run}/{name}.safetensors"
 
+    def architecture_of(self, encoder: str) -> str:
+        """Return the name of the network of an encoder: that of its run."""
+        run = encoder.removesuffix(UNTRAINED)
+        return next(item.encoder for item in self.config.pretrain.runs if item.name == run)
+
     def task_kind(self, task: str) -> str:
         """Return the kind of a task, which is the name of its module."""
         return self._tasks[task].kind

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from scripts.lib.draws import derived_seed, generator
-from scripts.lib.encoders import FEATURE_DIMS, build_encoder
+from scripts.lib.encoders import build_encoder, feature_dim
 from scripts.pretrain.batch_norm import split_batch_norms
 from scripts.pretrain.contract import Method, Position
 from scripts.pretrain.settings import MomentumRun
@@ -56,7 +56,7 @@ class MomentumContrast(Method):
         encoder = build_encoder(run.encoder, run.seed)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derived_seed(run.seed, f"{run.method} head and queue"))
-            head = build_head(FEATURE_DIMS[run.encoder], run.feature_dim)
+            head = build_head(feature_dim(run.encoder), run.feature_dim)
             queue = functional.normalize(torch.randn(run.feature_dim, run.queue_size), dim=0)  # d k
         split_batch_norms(encoder, run.bn_splits)  # decisions.md#14
         self.f_q = nn.Sequential(encoder, head).to(memory_format=torch.channels_last)

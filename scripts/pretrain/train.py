@@ -19,6 +19,7 @@ from typing import Any
 import torch
 import torchvision
 
+from scripts.lib.encoder_names import family_of
 from scripts.lib.encoders import IMAGENET_MEAN, IMAGENET_STD, save_encoder
 from scripts.lib.errors import UserError
 from scripts.lib.fingerprint import code_hash
@@ -55,11 +56,15 @@ def load_run(recipe: str) -> tuple[Any, ModuleType]:
     return read_recipe(module.Recipe, recipe).run, module
 
 
-def run_key(recipe: str, method: str, images: ImageList) -> str:
+def run_key(recipe: str, run: Any, images: ImageList) -> str:
     """Return what a checkpoint must carry to be continued from: a SHA-256 of recipe, code, images and torch."""
     facts = {
         "recipe": recipe,
-        "code": code_hash("scripts.pretrain.train", f"scripts.pretrain.methods.{method}"),
+        "code": code_hash(
+            "scripts.pretrain.train",
+            f"scripts.pretrain.methods.{run.method}",
+            f"scripts.lib.architectures.{family_of(run.encoder)}",
+        ),
         "images": images.digest,
         "torch": torch.__version__,
         "torchvision": torchvision.__version__,
@@ -107,7 +112,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     size = run.image_size
     save_encoder(flags.untrained, method.encoder(), describe_encoder(run, run.method, size, len(images), epochs=0))
 
-    place = Place(flags.encoder.parent, run_key(flags.recipe, run.method, images), flags.threads)
+    place = Place(flags.encoder.parent, run_key(flags.recipe, run, images), flags.threads)
     metrics = train_method(run, method, images, place)
     metrics.write(flags.metrics)
     save_encoder(flags.encoder, method.encoder(), describe_encoder(run, run.method, size, len(images), run.epochs))

@@ -56,7 +56,31 @@ SWAV: dict[str, Any] = {
     "freeze_prototypes_steps": 2,
     "augmentation": {"crops": [CROP, SMALL]},
 }
-RUNS = {"swav": SWAV}
+DINO: dict[str, Any] = {
+    **SHARED,
+    "method": "dino",
+    "encoder": "vit_tiny_test",
+    "learning_rate": 0.002,
+    "first_learning_rate": 0.0,
+    "weight_decay": 0.04,
+    "final_weight_decay": 0.4,
+    "adam_betas": [0.9, 0.999],
+    "clip_norm": 3.0,
+    "hidden_dim": 24,
+    "bottleneck_dim": 16,
+    "output_dim": 40,
+    "norm_last_layer": False,
+    "freeze_last_layer_epochs": 1,
+    "drop_path": 0.1,
+    "student_temperature": 0.1,
+    "teacher_temperature": 0.07,
+    "first_teacher_temperature": 0.04,
+    "teacher_temperature_warm_up_epochs": 2,
+    "centre_momentum": 0.9,
+    "teacher_momentum": 0.9,
+    "augmentation": {"crops": [{**CROP, "count": 1}, {**CROP, "count": 1, "solarise_probability": 0.2}, SMALL]},
+}
+RUNS = {"swav": SWAV, "dino": DINO}
 
 
 def recipe(method: str, **changes: Any) -> str:

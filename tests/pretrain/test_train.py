@@ -155,12 +155,12 @@ def test_key_covers_recipe_and_images(shards: Shards, tmp_path: Path) -> None:
     images = list_images(*shards)
     more = list_images(*make_shards(tmp_path, IMAGES + 1))
     keys = {
-        run_key(recipe(), "moco_v2", images),
-        run_key(recipe(seed=1), "moco_v2", images),
-        run_key(recipe(), "moco_v2", more),
+        run_key(recipe(), load_run(recipe())[0], images),
+        run_key(recipe(seed=1), load_run(recipe(seed=1))[0], images),
+        run_key(recipe(), load_run(recipe())[0], more),
     }
     assert len(keys) == 3
-    assert run_key(recipe(), "moco_v2", list_images(shards[0][::-1], shards[1][::-1])) in keys
+    assert run_key(recipe(), load_run(recipe())[0], list_images(shards[0][::-1], shards[1][::-1])) in keys
 
 
 def test_loss_falls(tmp_path: Path) -> None:

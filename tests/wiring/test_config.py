@@ -68,6 +68,7 @@ def set_at(raw: dict[str, Any], path: str, value: object) -> dict[str, Any]:
             r"pretrain\.runs\.4\.augmentation\.crops\.1\.size: unknown key",
         ),
         ("pretrain.runs.4.augmentation.crops", [], r"pretrain\.runs\.4\.augmentation\.crops: the first two crops must"),
+        ("pretrain.runs.5.encoder", "resnet50", r"pretrain\.runs\.5: drop_path 0\.1 needs a ViT, resnet50 has no path"),
         ("pretrain.runs.1.name", "moco_v2_r50_200", "used 2 times"),
         ("pretrain.runs.0.learning_rate", "3e-2", r"learning_rate: .*3e-2"),
         ("pretrain.runs.0.clusters", 120, r"pretrain\.runs\.0\.clusters: unknown key"),

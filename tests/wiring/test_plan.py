@@ -9,9 +9,12 @@ import pytest
 
 from scripts.config import load_config
 from scripts.lib.errors import UserError
+from scripts.lib.fingerprint import code_files
 from scripts.plan import Plan, present
 from tests.conftest import ROOT
 from tests.wiring.test_config import merged, set_at
+
+ENCODERS = ("resnet18", "resnet50", "vit_small_16")
 
 
 def plan(scale: str | None = None, **edits: object) -> Plan:
@@ -69,3 +72,12 @@ def test_untrained_encoders_are_evaluated_when_asked_for() -> None:
 def test_only_what_lies_there_is_an_input(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("")
     assert present(str(tmp_path / "a"), str(tmp_path / "b"), None, "") == [str(tmp_path / "a")]
+
+
+def test_a_run_is_fingerprinted_with_its_own_method_and_family_of_encoders() -> None:
+    modules = ("pretrain.train", "pretrain.methods.moco_v2", "lib.architectures.resnet")
+    names = {path.name for path in code_files(*(f"scripts.{module}" for module in modules))}
+    assert {"resnet.py", "moco_v2.py", "momentum.py"} <= names
+    assert not {"vit.py", "dino.py", "swav.py", "simclr.py", "moco_v2_cld.py"} & names
+    hashes = [plan().code("pretrain.train", "pretrain.methods", ["moco_v2"], encoder) for encoder in ENCODERS]
+    assert hashes[0] == hashes[1] != hashes[2]

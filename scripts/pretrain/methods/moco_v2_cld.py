@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from scripts.lib.draws import derived_seed
-from scripts.lib.encoders import FEATURE_DIMS
+from scripts.lib.encoders import feature_dim
 from scripts.lib.recipe import Settings
 from scripts.pretrain.contract import normalised
 from scripts.pretrain.metrics import feature_std
@@ -112,7 +112,7 @@ class MocoV2Cld(MomentumContrast):
         self.make_views = IndependentViews(run.augmentation, count=3)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derived_seed(run.seed, "moco_v2_cld group layer"))
-            self.group_layer = NormedLinear(FEATURE_DIMS[run.encoder], run.feature_dim)
+            self.group_layer = NormedLinear(feature_dim(run.encoder), run.feature_dim)
 
     def features(self, views: Tensor) -> tuple[Tensor, Tensor]:
         """Return instance and group features of `views` [n, 3, s, s], both [n, d] with rows of length 1."""

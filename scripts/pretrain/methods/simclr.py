@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from scripts.lib.draws import derived_seed
-from scripts.lib.encoders import FEATURE_DIMS, build_encoder
+from scripts.lib.encoders import build_encoder, feature_dim
 from scripts.lib.recipe import Settings
 from scripts.pretrain.contract import Method, Position, normalised
 from scripts.pretrain.lars import Lars
@@ -67,7 +67,7 @@ class Simclr(Method):
         self.f = build_encoder(run.encoder, run.seed).to(memory_format=torch.channels_last)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derived_seed(run.seed, "simclr head"))
-            width = FEATURE_DIMS[run.encoder]
+            width = feature_dim(run.encoder)
             self.g = nn.Sequential(
                 nn.Linear(width, width, bias=False), nn.ReLU(), nn.Linear(width, run.feature_dim, bias=False)
             )

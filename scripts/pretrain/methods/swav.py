@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from scripts.lib.draws import derived_seed
-from scripts.lib.encoders import FEATURE_DIMS, build_encoder
+from scripts.lib.encoders import build_encoder, feature_dim
 from scripts.lib.recipe import Settings
 from scripts.pretrain.contract import Method, Position
 from scripts.pretrain.larc import Larc
@@ -87,7 +87,7 @@ class Swav(Method):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derived_seed(run.seed, "swav head and prototypes"))
             self.head = nn.Sequential(
-                nn.Linear(FEATURE_DIMS[run.encoder], run.hidden_dim),
+                nn.Linear(feature_dim(run.encoder), run.hidden_dim),
                 nn.BatchNorm1d(run.hidden_dim),
                 nn.ReLU(),
                 nn.Linear(run.hidden_dim, run.feature_dim),
@@ -142,10 +142,8 @@ class Swav(Method):
 
     def learning_rate(self, position: Position) -> float:
         """Return a linear warm-up, then half a cosine, step by step."""
-        run = self.run
-        return warm_up_then_cosine(
-            position, run.warm_up_epochs, run.first_learning_rate, run.learning_rate, run.final_learning_rate
-        )
+        rates = self.run.first_learning_rate, self.run.learning_rate, self.run.final_learning_rate
+        return warm_up_then_cosine(position, self.run.warm_up_epochs, *rates)
 
     def configure_optimizers(self) -> Any:
         """Return LARC around SGD with weight decay on all parameters, those of BatchNorm and biases among them."""
