@@ -11,7 +11,6 @@ Numerics of the official code (`main_dino.py`, `vision_transformer.py`, `utils.p
 from __future__ import annotations
 
 import copy
-import math
 from typing import Any
 
 import torch
@@ -23,6 +22,7 @@ from scripts.lib.draws import derived_seed
 from scripts.lib.encoders import build_encoder, feature_dim
 from scripts.lib.recipe import Settings
 from scripts.pretrain.contract import Method, Position
+from scripts.pretrain.metrics import feature_std
 from scripts.pretrain.multi_crop import MultiCrop, forward_by_size
 from scripts.pretrain.schedules import half_cosine, ramp, warm_up_then_cosine
 from scripts.pretrain.settings_multicrop import DinoRun
@@ -140,7 +140,7 @@ class Dino(Method):
         self.update_centre(teacher)  # after it was used
         # Of the first crop: 1 when the features fill the sphere, 0 when all images have the same.
         first = functional.normalize(features[: len(batch[0])].float(), dim=1)  # n d
-        spread = first.std(dim=0).mean() * math.sqrt(first.shape[1])
+        spread = feature_std(first)
         return {"loss": loss, "teacher_entropy": entropy, "feature_std": spread}
 
     @torch.no_grad()

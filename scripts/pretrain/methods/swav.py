@@ -12,7 +12,6 @@ config.yaml.
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import torch
@@ -24,6 +23,7 @@ from scripts.lib.encoders import build_encoder, feature_dim
 from scripts.lib.recipe import Settings
 from scripts.pretrain.contract import Method, Position
 from scripts.pretrain.larc import Larc
+from scripts.pretrain.metrics import feature_std
 from scripts.pretrain.multi_crop import MultiCrop, forward_by_size
 from scripts.pretrain.schedules import warm_up_then_cosine
 from scripts.pretrain.settings_multicrop import SwavRun
@@ -113,7 +113,7 @@ class Swav(Method):
         # ln k when every image belongs equally to all prototypes: collapse.
         entropy = torch.special.entr(q).sum(dim=2).mean()
         # 1 when the features fill the sphere, 0 when all images have the same: collapse.
-        spread = z[0].std(dim=0).mean() * math.sqrt(self.run.feature_dim)
+        spread = feature_std(z[0])
         return {"loss": loss, "assignment_entropy": entropy, "feature_std": spread}
 
     def scores(self, z: Tensor) -> Tensor:
