@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Protocol
+from typing import Protocol, TypeVar
 
-from scripts.evaluate.settings import HashSplit, TaskBase
+from scripts.evaluate.settings import HashSplit, ImageFolderTask, TarTask, TaskBase
 from scripts.lib.draws import rank
 from scripts.lib.errors import UserError
 from scripts.lib.images import Pixels
+
+log = logging.getLogger(__name__)
+
+Place = TypeVar("Place")  # whatever the caller needs to find the file again
 
 TRAIN, TEST = "train", "test"
 
@@ -129,3 +134,22 @@ def foreign_files(names: Iterable[str]) -> str:
     """Return a text for the log on files that are passed over, by suffix: "3 .txt, 1 .csv"; "" for none."""
     counts = Counter(PurePosixPath(name).suffix.lower() or "without suffix" for name in names)
     return ", ".join(f"{count} {suffix}" for suffix, count in sorted(counts.items()))
+
+
+def in_class_folders(
+    task: ImageFolderTask | TarTask, split: str, path: Path, files: Iterable[tuple[str, Place]]
+) -> Iterator[tuple[str, str, str, Place]]:
+    """Yield (split, name, class, place) of the labelled images among `files` (name, place) of `path`; log the others.
+
+    Raises:
+        UserError: see `class_of`.
+    """
+    passed_over = []
+    for name, place in files:
+        class_name = class_of(task, name)
+        if class_name is None:
+            passed_over.append(name)
+            continue
+        yield split if isinstance(task.test, str) else split_of(name, task.test), name, class_name, place
+    if passed_over:
+        log.info("passed over in %s: %s", path, foreign_files(passed_over))

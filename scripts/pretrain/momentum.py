@@ -7,7 +7,6 @@ numerics of the official code (`moco/builder.py`, `main_moco.py`). A method adds
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -19,6 +18,7 @@ from scripts.lib.draws import derived_seed, generator
 from scripts.lib.encoders import build_encoder, feature_dim
 from scripts.pretrain.batch_norm import split_batch_norms
 from scripts.pretrain.contract import Method, Position
+from scripts.pretrain.schedules import half_cosine
 from scripts.pretrain.settings import MomentumRun
 
 
@@ -95,7 +95,7 @@ class MomentumContrast(Method):
 
     def learning_rate(self, position: Position) -> float:
         """Return half a cosine over the epochs, constant within an epoch, without warm-up."""
-        return self.run.learning_rate * 0.5 * (1 + math.cos(math.pi * position.epoch / position.epochs))
+        return half_cosine(position.epoch, position.epochs, self.run.learning_rate, 0.0)
 
     def configure_optimizers(self) -> Any:
         """Return SGD with weight decay on all that is learnt by gradient, BatchNorm's parameters and biases too."""

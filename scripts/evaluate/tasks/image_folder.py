@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from scripts.evaluate.items import Item, class_of, data_of, foreign_files, split_data, split_of
+from scripts.evaluate.items import Item, data_of, in_class_folders, split_data
 from scripts.evaluate.settings import ImageFolderTask
 from scripts.lib.errors import UserError
-
-log = logging.getLogger(__name__)
 
 _WHAT = "a folder with one folder of pictures for each class"
 
@@ -22,19 +19,13 @@ def list_items(task: ImageFolderTask, paths: Sequence[str]) -> list[Item]:
     Raises:
         UserError: a folder is missing or is not a folder, or it holds pictures that cannot be used.
     """
-    items = []
-    for split, folder in _folders(task, paths).items():
-        passed_over = []
-        for name in _file_names(folder):
-            class_name = class_of(task, name)
-            if class_name is None:
-                passed_over.append(name)
-                continue
-            side = split if isinstance(task.test, str) else split_of(name, task.test)
-            items.append(Item(side, name, class_name, -1, (folder / name).stat().st_size))
-        if passed_over:
-            log.info("passed over in %s: %s", folder, foreign_files(passed_over))
-    return items
+    return [
+        Item(side, name, class_name, -1, file.stat().st_size)
+        for split, folder in _folders(task, paths).items()
+        for side, name, class_name, file in in_class_folders(
+            task, split, folder, ((name, folder / name) for name in _file_names(folder))
+        )
+    ]
 
 
 def _folders(task: ImageFolderTask, paths: Sequence[str]) -> dict[str, Path]:

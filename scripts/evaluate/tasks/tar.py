@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 import tarfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from scripts.evaluate.items import Item, class_of, data_of, foreign_files, split_data, split_of
+from scripts.evaluate.items import Item, data_of, in_class_folders, split_data
 from scripts.evaluate.settings import TarTask
 from scripts.lib.errors import UserError
 from scripts.lib.tars import Member, TarReader, list_members
-
-log = logging.getLogger(__name__)
 
 _WHAT = "a plain tar whose members are `<class>/<file>`"
 
@@ -23,20 +20,13 @@ def list_items(task: TarTask, paths: Sequence[str]) -> list[Item]:
     Raises:
         UserError: a tar is missing, compressed or damaged, or it holds pictures that cannot be used.
     """
-    items = []
-    for split, path in _tars(task, paths).items():
-        passed_over = []
-        for member in _members(task, path):
-            name = member.name.removeprefix("./")
-            class_name = class_of(task, name)
-            if class_name is None:
-                passed_over.append(name)
-                continue
-            side = split if isinstance(task.test, str) else split_of(name, task.test)
-            items.append(Item(side, name, class_name, member.offset, member.size))
-        if passed_over:
-            log.info("passed over in %s: %s", path, foreign_files(passed_over))
-    return items
+    return [
+        Item(side, name, class_name, member.offset, member.size)
+        for split, path in _tars(task, paths).items()
+        for side, name, class_name, member in in_class_folders(
+            task, split, path, ((member.name.removeprefix("./"), member) for member in _members(task, path))
+        )
+    ]
 
 
 def _tars(task: TarTask, paths: Sequence[str]) -> dict[str, Path]:

@@ -24,6 +24,7 @@ from scripts.lib.recipe import Settings
 from scripts.pretrain.contract import Method, Position, normalised
 from scripts.pretrain.lars import Lars
 from scripts.pretrain.metrics import feature_std
+from scripts.pretrain.schedules import half_cosine
 from scripts.pretrain.settings import SimclrRun
 from scripts.pretrain.views import IndependentViews
 
@@ -52,7 +53,7 @@ def warm_cosine(step: int, warm_steps: int, total_steps: int) -> float:
     """Return the share of the learning rate at `step`: a line from 0 over `warm_steps`, then half a cosine to 0."""
     if step < warm_steps:
         return step / warm_steps
-    return 0.5 * (1 + math.cos(math.pi * (step - warm_steps) / (total_steps - warm_steps)))
+    return half_cosine(step - warm_steps, total_steps - warm_steps, 1.0, 0.0)
 
 
 class Simclr(Method):
