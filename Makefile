@@ -9,7 +9,7 @@ CORES ?= 2
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo photos test test-slow check format lock clean
+.PHONY: help setup peers demo photos test test-slow check format lock clean
 
 help:
 	@sed -n 's/^# //p' Makefile | head -4
@@ -20,6 +20,10 @@ $(STAMP): requirements.lock
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
 	touch $(STAMP)
+
+peers: # the programs that benchmarks/ measure against
+	$(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check -r requirements/peers.txt
 
 demo: $(STAMP)
 	$(BIN)/snakemake --cores $(CORES) --configfile scales/demo.yaml
