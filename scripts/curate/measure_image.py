@@ -10,7 +10,7 @@ from typing import Any
 import simplejpeg
 from PIL import Image
 
-from scripts.curate.perceptual_hash import perceptual_hashes, small_grey
+from scripts.curate.perceptual_hash import perceptual_hashes, small_grey, thumbnail_of
 from scripts.curate.settings import InspectImagesSettings
 from scripts.lib.images import open_image, sniff_format, to_rgb
 from scripts.lib.reasons import InspectionReason
@@ -32,7 +32,7 @@ class Measurement:
     orientation: int | None = None
     colour_std: float | None = None
     phash: int | None = None
-    phash_mirror: int | None = None
+    thumbnail: str | None = None
 
     def rejected(self, reason: InspectionReason, detail: str) -> Measurement:
         """Return the same with a reason."""
@@ -80,14 +80,14 @@ def _measure(content: bytes, kind: str, limits: InspectImagesSettings) -> Measur
         return known.rejected(*refusal)
     known = replace(known, orientation=_orientation(image))
     picture = to_rgb(image)
-    phash, mirror = perceptual_hashes([small_grey(picture)])
+    grey = small_grey(picture)
     return replace(
         known,
         width=picture.width,
         height=picture.height,
         colour_std=colour_std(picture),
-        phash=int(phash[0]),
-        phash_mirror=int(mirror[0]),
+        phash=int(perceptual_hashes([grey])[0]),
+        thumbnail=thumbnail_of(grey).tobytes().hex(),
     )
 
 
