@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from scripts.lib.accounting import Account
+from scripts.lib.errors import UserError
 from scripts.lib.files import write_text
 from scripts.lib.plain_text import printable
 from scripts.lib.recipe import read_recipe
@@ -94,12 +95,18 @@ def main(argv: Sequence[str] | None = None) -> None:
     drawings = {"": read_drawing(args.funnel_figure, "funnel-")}
     drawings |= {path.stem: read_drawing(path, f"curves-{path.stem}-") for path in args.curves}
     funnel, scores = read_funnel(args.funnel), read_results(args.results)
+    statistics = kept_statistics(args.selection)
+    if statistics.images != funnel["kept"]:
+        raise UserError(
+            f"{args.selection} keeps {statistics.images} images, and the funnel {args.funnel} counts {funnel['kept']}: "
+            "the files are of different runs. Make the funnel again (snakemake --forcerun count_funnel)"
+        )
     text = page_text(
         settings=settings,
         funnel=funnel,
         drawings=drawings,
         sheets=args.sheets,
-        statistics=kept_statistics(args.selection),
+        statistics=statistics,
         scores=scores,
     )
     write_text(args.out, text)
