@@ -111,7 +111,7 @@ class Made:
         originals = draws.integers(0, max(1, count), len(copies))
         phash[copies] = phash[originals] ^ np.left_shift(np.uint64(1), draws.integers(0, 64, len(copies), np.uint64))
         pixels[copies] = pixels[originals]
-        thumbnails = pixels.tobytes().hex()
+        miniatures = pixels.tobytes().hex()
         table = table_of_columns(
             INSPECTIONS,
             count,
@@ -125,7 +125,7 @@ class Made:
             colour_std=draws.uniform(2, 90, count).astype(np.float32),
             sha256=sha256.tolist(),
             phash=phash,
-            thumbnail=[thumbnails[512 * row : 512 * row + 512] for row in range(count)],
+            miniature=[miniatures[512 * row : 512 * row + 512] for row in range(count)],
         )
         write_table(self.path(f"curate/inspect_images/{part}.parquet"), table)
         return ids[~bad]

@@ -1,12 +1,12 @@
 """Find equal and nearly equal images over all partitions.
 
 Images with equal bytes (SHA-256) repeat each other. Images look alike when their perceptual hashes differ in at most
-`near_distance` of 64 bits, mirrored or turned if the recipe says so, and their 16 x 16 thumbnails, laid the same way,
+`near_distance` of 64 bits, mirrored or turned if the recipe says so, and their 16 x 16 miniatures, laid the same way,
 correlate by at least `min_correlation`. Images are taken by area, the largest first, then by id: one that looks like a
 kept image is a copy of it, any other is kept. Flat images, whose perceptual hash says nothing, are compared by bytes
 alone. Frames of a series are not duplicates; they differ in more than a recompression changes.
 
-Memory: about 0.45 kB for each image, 256 bytes of it the thumbnail: 9 GB for 20 million images (docs/measurements.md).
+Memory: about 0.45 kB for each image, 256 bytes of it the miniature: 9 GB for 20 million images (docs/measurements.md).
 """
 
 from __future__ import annotations
@@ -25,10 +25,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from scripts.curate.perceptual_hash import UPRIGHT, Hashes, Orientation, Thumbnails, distances, oriented_hashes
+from scripts.curate.perceptual_hash import UPRIGHT, Hashes, Miniatures, Orientation, distances, oriented_hashes
 from scripts.curate.perceptual_hash import orientations as all_orientations
 from scripts.curate.settings import DeduplicateSettings
 from scripts.curate.star_clusters import Likeness, find_copies
+from scripts.lib.duplicate_table import check_clusters
 from scripts.lib.errors import UserError
 from scripts.lib.files import write_table
 from scripts.lib.reasons import FilterReason
@@ -39,8 +40,8 @@ from scripts.lib.tables import DUPLICATES
 LOG = logging.getLogger(__name__)
 
 Places = npt.NDArray[np.int64]
-COLUMNS = ["image_id", "reason", "width", "height", "colour_std", "sha256", "phash", "thumbnail"]
-THUMBNAIL_BYTES = 256
+COLUMNS = ["image_id", "reason", "width", "height", "colour_std", "sha256", "phash", "miniature"]
+MINIATURE_BYTES = 256
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class Images:
     sha256: npt.NDArray[np.uint64]  # [n, 4]
     area: npt.NDArray[np.int64]  # pixels
     phash: Hashes
-    thumbnail: Thumbnails  # [n, 256]
+    miniature: Miniatures  # [n, 256]
     flat: npt.NDArray[np.bool_]
 
     def __len__(self) -> int:
@@ -66,14 +67,14 @@ def images_of(table: pa.Table, min_colour_std: float) -> Images:
         min_colour_std: images with a lower value are flat.
     """
     table = table.filter(pc.equal(table["reason"], ""))
-    digests, thumbnails = (b"".join(map(bytes.fromhex, table[name].to_pylist())) for name in ("sha256", "thumbnail"))
+    digests, miniatures = (b"".join(map(bytes.fromhex, table[name].to_pylist())) for name in ("sha256", "miniature"))
     width, height = (table[name].to_numpy().astype(np.int64) for name in ("width", "height"))
     return Images(
         image_id=table["image_id"],
         sha256=np.frombuffer(digests, dtype=np.uint64).reshape(-1, 4),
         area=width * height,
         phash=table["phash"].to_numpy().astype(np.uint64),
-        thumbnail=np.frombuffer(thumbnails, dtype=np.uint8).reshape(-1, THUMBNAIL_BYTES),
+        miniature=np.frombuffer(miniatures, dtype=np.uint8).reshape(-1, MINIATURE_BYTES),
         flat=table["colour_std"].to_numpy().astype(np.float32) < np.float32(min_colour_std),
     )
 
@@ -89,7 +90,7 @@ def read_images(paths: Sequence[Path], min_colour_std: float) -> tuple[int, Imag
         "sha256": np.empty((rows, 4), np.uint64),
         "area": np.empty(rows, np.int64),
         "phash": np.empty(rows, np.uint64),
-        "thumbnail": np.empty((rows, THUMBNAIL_BYTES), np.uint8),
+        "miniature": np.empty((rows, MINIATURE_BYTES), np.uint8),
         "flat": np.empty(rows, np.bool_),
     }
     ids: list[pa.Array] = []
@@ -142,7 +143,7 @@ def find_duplicates(images: Images, settings: DeduplicateSettings) -> pa.Table:
         compared = np.flatnonzero((kept == np.arange(len(images))) & ~images.flat)
         likeness = Likeness(settings.near_distance, settings.min_correlation, orientations)
         copies = find_copies(
-            images.phash, images.thumbnail, compared, lambda places: best_first(images, places), likeness
+            images.phash, images.miniature, compared, lambda places: best_first(images, places), likeness
         )
         kept_of = np.arange(len(images))
         for copy in copies:
@@ -169,6 +170,7 @@ def _rows(images: Images, members: Places, kept: Places, laid: Sequence[Orientat
         {
             "image_id": ids.take(pa.array(members)),
             "cluster": ids.take(pa.array(kept)),
+            "members": pa.array(np.bincount(kept)[kept].astype(np.int32), pa.int32()),
             "reason": pa.array(reasons, pa.string()),
             "distance": pa.array(distances(images.phash[members], hashes).astype(np.int32), pa.int32()),
             "mirrored": pa.array([item.mirrored for item in laid], pa.bool_()),
@@ -192,8 +194,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     LOG.info("%d images inspected, %d usable, of these %d flat (compared by bytes alone)", rows, len(images), flat)
     table = find_duplicates(images, settings)
     counts = Counter(table["reason"].to_pylist())
-    if counts[""] != pc.count_distinct(table["cluster"]).as_py() or sum(counts.values()) != len(table):
-        raise AssertionError(f"a cluster has not exactly one kept image: {counts}")
+    check_clusters(table, str(arguments.out))
     write_table(arguments.out, table)
     LOG.info(
         "%d clusters, %d exact and %d near duplicates, in %.1f s",

@@ -10,7 +10,7 @@ from typing import Any
 import simplejpeg
 from PIL import Image
 
-from scripts.curate.perceptual_hash import perceptual_hashes, small_grey, thumbnail_of
+from scripts.curate.perceptual_hash import miniature_of, perceptual_hashes, small_grey
 from scripts.curate.settings import InspectImagesSettings
 from scripts.lib.images import open_image, sniff_format, to_rgb
 from scripts.lib.reasons import InspectionReason
@@ -32,7 +32,7 @@ class Measurement:
     orientation: int | None = None
     colour_std: float | None = None
     phash: int | None = None
-    thumbnail: str | None = None
+    miniature: str | None = None
 
     def rejected(self, reason: InspectionReason, detail: str) -> Measurement:
         """Return the same with a reason."""
@@ -87,7 +87,7 @@ def _measure(content: bytes, kind: str, limits: InspectImagesSettings) -> Measur
         height=picture.height,
         colour_std=colour_std(picture),
         phash=int(perceptual_hashes([grey])[0]),
-        thumbnail=thumbnail_of(grey).tobytes().hex(),
+        miniature=miniature_of(grey).tobytes().hex(),
     )
 
 

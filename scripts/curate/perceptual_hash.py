@@ -20,11 +20,11 @@ from PIL import Image
 
 SIDE = 32  # pixels
 FREQUENCIES = 8  # 1 to 8, in each direction
-THUMBNAIL = 16  # pixels, the side of the small copy
+MINIATURE = 16  # pixels, the side of the small copy
 _SCALE = 1 << 14  # of the rounded cosines: 32 * 32 * 255 * 2**28 stays far below 2**63
 
 Grey = npt.NDArray[np.uint8]  # [n, 32, 32]
-Thumbnails = npt.NDArray[np.uint8]  # [n, 256], rows from the top
+Miniatures = npt.NDArray[np.uint8]  # [n, 256], rows from the top
 Hashes = npt.NDArray[np.uint64]  # [n]
 
 
@@ -88,11 +88,11 @@ def small_grey(image: Image.Image) -> Grey:
     return np.asarray(image.convert("L").resize((SIDE, SIDE), Image.Resampling.BOX))
 
 
-def thumbnail_of(grey: Grey) -> Thumbnails:
+def miniature_of(grey: Grey) -> Miniatures:
     """Return the 16 x 16 copy of a 32 x 32 grey picture: [256]."""
-    step = SIDE // THUMBNAIL
-    sums = grey.astype(np.uint32).reshape(THUMBNAIL, step, THUMBNAIL, step).sum(axis=(1, 3))
-    small: Thumbnails = ((sums + step * step // 2) // (step * step)).astype(np.uint8).ravel()
+    step = SIDE // MINIATURE
+    sums = grey.astype(np.uint32).reshape(MINIATURE, step, MINIATURE, step).sum(axis=(1, 3))
+    small: Miniatures = ((sums + step * step // 2) // (step * step)).astype(np.uint8).ravel()
     return small
 
 
@@ -122,13 +122,13 @@ def oriented_hashes(hashes: Hashes, orientation: Orientation) -> Hashes:
     return swapped ^ np.uint64(orientation.flipped_bits)
 
 
-def oriented_thumbnails(thumbnails: Thumbnails, orientation: Orientation) -> Thumbnails:
-    """Return the thumbnails of the pictures laid as `orientation` says: [n, 256]."""
-    square = thumbnails.reshape(-1, THUMBNAIL, THUMBNAIL)
+def oriented_miniatures(miniatures: Miniatures, orientation: Orientation) -> Miniatures:
+    """Return the miniatures of the pictures laid as `orientation` says: [n, 256]."""
+    square = miniatures.reshape(-1, MINIATURE, MINIATURE)
     if orientation.axes_swapped:
         square = square.transpose(0, 2, 1)
     across, down = orientation.flips
-    return square[:, :: -1 if down else 1, :: -1 if across else 1].reshape(-1, THUMBNAIL * THUMBNAIL)
+    return square[:, :: -1 if down else 1, :: -1 if across else 1].reshape(-1, MINIATURE * MINIATURE)
 
 
 def distances(first: Hashes, second: Hashes) -> npt.NDArray[np.uint8]:
@@ -136,8 +136,8 @@ def distances(first: Hashes, second: Hashes) -> npt.NDArray[np.uint8]:
     return np.bitwise_count(np.bitwise_xor(first, second))
 
 
-def correlations(first: Thumbnails, second: Thumbnails) -> npt.NDArray[np.float64]:
-    """Return the correlation of the grey levels of thumbnails, element by element: [n], -1 to 1; 0 where one is flat.
+def correlations(first: Miniatures, second: Miniatures) -> npt.NDArray[np.float64]:
+    """Return the correlation of the grey levels of miniatures, element by element: [n], -1 to 1; 0 where one is flat.
 
     Brightness and contrast do not matter. Sums are exact integers, so that the result is the same on every machine.
     """

@@ -5,8 +5,8 @@ kept. So each dropped picture looks like the very one that stands for it, no two
 looks like B and B like C but A not like C, nothing is dropped that has no twin among the kept (connected components
 would join A and C, and by longer chains any two pictures).
 
-Two pictures look alike when their hashes are near in some orientation and their thumbnails, laid the same way,
-correlate. The hash knows the signs of 64 coefficients; the thumbnail knows their size and what lies between, and so
+Two pictures look alike when their hashes are near in some orientation and their miniatures, laid the same way,
+correlate. The hash knows the signs of 64 coefficients; the miniature knows their size and what lies between, and so
 tells apart two white cars, or two birds in an empty sky, whose signs agree by chance.
 """
 
@@ -23,16 +23,16 @@ import numpy.typing as npt
 from scripts.curate.hash_join import Places, near_pairs
 from scripts.curate.perceptual_hash import (
     Hashes,
+    Miniatures,
     Orientation,
-    Thumbnails,
     correlations,
     inverse,
-    oriented_thumbnails,
+    oriented_miniatures,
 )
 
 LOG = logging.getLogger(__name__)
 LOG_SECONDS = 60.0
-CHUNK = 1 << 14  # pairs of thumbnails compared at once: some 50 MB of integers
+CHUNK = 1 << 14  # pairs of miniatures compared at once: some 50 MB of integers
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Likeness:
     """When two pictures look alike."""
 
     distance: int  # bits in which their hashes differ at most
-    min_correlation: float  # of their thumbnails
+    min_correlation: float  # of their miniatures
     orientations: Sequence[Orientation]  # in which one may lie; upright first, each with its inverse
 
 
@@ -75,7 +75,7 @@ class _Links:
 class _Walk:
     """Pictures best first, and those kept so far."""
 
-    thumbnails: Thumbnails
+    miniatures: Miniatures
     ranked: Places
     likeness: Likeness
     kept: dict[int, list[int]]  # group -> ranks of its kept pictures
@@ -87,18 +87,18 @@ class _Walk:
             rank: of the picture.
             facing: groups with near hashes, and the orientation of each.
         """
-        thumbnail, found = self.thumbnails[self.ranked[rank]], []
+        miniature, found = self.miniatures[self.ranked[rank]], []
         for group, which in facing:
             if ranks := self.kept.get(group):
-                laid = oriented_thumbnails(self.thumbnails[self.ranked[ranks]], self.likeness.orientations[which])
-                alike = np.flatnonzero(correlations(thumbnail[None], laid) >= self.likeness.min_correlation)
+                laid = oriented_miniatures(self.miniatures[self.ranked[ranks]], self.likeness.orientations[which])
+                alike = np.flatnonzero(correlations(miniature[None], laid) >= self.likeness.min_correlation)
                 found += [(ranks[place], which) for place in alike[:1].tolist()]
         return min(found, default=None)
 
 
 def find_copies(
     phash: Hashes,
-    thumbnails: Thumbnails,
+    miniatures: Miniatures,
     places: Places,
     best_first: Callable[[Places], Places],
     likeness: Likeness,
@@ -107,13 +107,13 @@ def find_copies(
 
     Args:
         phash: [n].
-        thumbnails: [n, 256].
+        miniatures: [n, 256].
         places: of the pictures to compare, others are passed over.
         best_first: returns the places that it is given in the order in which pictures are taken.
         likeness: when two pictures look alike.
     """
     groups = _grouped(phash, places)
-    links = _link(groups, thumbnails, likeness)
+    links = _link(groups, miniatures, likeness)
     sizes = np.diff(groups.starts)
     touched = sizes > 1
     touched[links.group] = True
@@ -122,7 +122,7 @@ def find_copies(
     ranked = best_first(groups.members[np.repeat(touched, sizes)])
     ranked_groups = group_of[ranked]
     lows, highs = (np.searchsorted(links.group, ranked_groups, side=side) for side in ("left", "right"))
-    walk = _Walk(thumbnails, ranked, likeness, {})
+    walk = _Walk(miniatures, ranked, likeness, {})
     for rank, (group, low, high) in enumerate(zip(ranked_groups.tolist(), lows.tolist(), highs.tolist(), strict=True)):
         facing = [(group, 0), *zip(links.other[low:high].tolist(), links.which[low:high].tolist(), strict=True)]
         found = walk.best_kept(rank, facing)
@@ -139,8 +139,8 @@ def _grouped(phash: Hashes, places: Places) -> _Groups:
     return _Groups(ordered[first], members, np.append(first, len(members)))
 
 
-def _link(groups: _Groups, thumbnails: Thumbnails, likeness: Likeness) -> _Links:
-    """Return the groups whose hashes are near; of pairs of single pictures only those whose thumbnails correlate too.
+def _link(groups: _Groups, miniatures: Miniatures, likeness: Likeness) -> _Links:
+    """Return the groups whose hashes are near; of pairs of single pictures only those whose miniatures correlate too.
 
     Almost all groups are single pictures, so that what is left is little more than the true copies.
     """
@@ -154,8 +154,8 @@ def _link(groups: _Groups, thumbnails: Thumbnails, likeness: Likeness) -> _Links
         open_pairs = ~(single[first] & single[second])
         for start in range(0, len(first), CHUNK):
             part = slice(start, start + CHUNK)
-            one, two = (thumbnails[groups.members[groups.starts[side[part]]]] for side in (first, second))
-            open_pairs[part] |= correlations(one, oriented_thumbnails(two, orientation)) >= likeness.min_correlation
+            one, two = (miniatures[groups.members[groups.starts[side[part]]]] for side in (first, second))
+            open_pairs[part] |= correlations(one, oriented_miniatures(two, orientation)) >= likeness.min_correlation
         i, j = first[open_pairs], second[open_pairs]
         left += len(i)
         for one_way, other_way, laid in ((i, j, orientation), (j, i, inverse(orientation))):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import tarfile
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,7 @@ def image(image_id: str, phash: int, **changes: Any) -> dict[str, Any]:
         "mode": "RGB",
         "colour_std": 50.0,
         "sha256": hashlib.sha256(image_id.encode()).hexdigest(),
-        "thumbnail": ROUND.tobytes().hex(),
+        "miniature": ROUND.tobytes().hex(),
     }
     return row | {"phash": phash} | changes
 
@@ -60,7 +61,9 @@ def run(folder: Path, *parts: list[dict[str, Any]], **changes: Any) -> list[tupl
     deduplicate.main(["--recipe", recipe, "--inspections", *map(str, paths), "--out", str(folder / "out.parquet")])
     table = pq.read_table(folder / "out.parquet")
     assert table.schema.equals(DUPLICATES)
-    return [tuple(row.values()) for row in table.to_pylist()]
+    sizes = Counter(table["cluster"].to_pylist())
+    assert table["members"].to_pylist() == [sizes[name] for name in table["cluster"].to_pylist()]
+    return [tuple(value for name, value in row.items() if name != "members") for row in table.to_pylist()]
 
 
 def test_near_and_exact_duplicates_over_partitions(tmp_path: Path) -> None:
@@ -101,10 +104,10 @@ def test_mirrored_and_turned_copies(tmp_path: Path, mirrored: bool, turned: int)
 
 def test_a_second_look_tells_apart_what_the_hash_joins(tmp_path: Path) -> None:
     other = np.roll(ROUND.reshape(16, 16), 4, axis=0).tobytes().hex()
-    rows = [image("a", 0), image("b", 1, thumbnail=other), image("c", 2, thumbnail=other)]
+    rows = [image("a", 0), image("b", 1, miniature=other), image("c", 2, miniature=other)]
     assert [row[:3] for row in run(tmp_path, rows)] == [("b", "b", ""), ("c", "b", "near_duplicate")]
     flat = bytes(256).hex()
-    assert run(tmp_path, [image("a", 0, thumbnail=flat), image("b", 0, thumbnail=flat)]) == []
+    assert run(tmp_path, [image("a", 0, miniature=flat), image("b", 0, miniature=flat)]) == []
 
 
 def test_flat_images_are_compared_by_bytes_alone(tmp_path: Path) -> None:
@@ -144,7 +147,7 @@ def test_order_of_partitions_and_rows_changes_nothing(tmp_path: Path) -> None:
 def test_nothing_to_compare(tmp_path: Path) -> None:
     assert run(tmp_path) == []
     assert run(tmp_path, []) == []
-    assert run(tmp_path, [image("a", 0, reason="undecodable") | {"phash": None, "thumbnail": None}]) == []
+    assert run(tmp_path, [image("a", 0, reason="undecodable") | {"phash": None, "miniature": None}]) == []
 
 
 def test_two_rows_for_one_image_are_an_error(tmp_path: Path) -> None:

@@ -17,12 +17,12 @@ from scripts.curate.perceptual_hash import (
     correlations,
     distances,
     inverse,
+    miniature_of,
     orientations,
     oriented_hashes,
-    oriented_thumbnails,
+    oriented_miniatures,
     perceptual_hashes,
     small_grey,
-    thumbnail_of,
 )
 
 ALL = orientations(mirrored=True, turned=True)
@@ -78,21 +78,21 @@ def test_there_are_eight_orientations_upright_first_and_each_has_its_inverse() -
 
 
 @pytest.mark.parametrize("orientation", ALL)
-def test_hash_and_thumbnail_of_a_laid_picture_follow_from_its_own(orientation: Orientation) -> None:
+def test_hash_and_miniature_of_a_laid_picture_follow_from_its_own(orientation: Orientation) -> None:
     greys = [small_grey(picture(seed)) for seed in range(20)]
     turned = [np.ascontiguousarray(laid(grey, orientation)) for grey in greys]
     assert np.array_equal(oriented_hashes(perceptual_hashes(greys), orientation), perceptual_hashes(turned))
-    thumbnails = np.stack([thumbnail_of(grey) for grey in greys])
+    miniatures = np.stack([miniature_of(grey) for grey in greys])
     assert np.array_equal(
-        oriented_thumbnails(thumbnails, orientation), np.stack([thumbnail_of(grey) for grey in turned])
+        oriented_miniatures(miniatures, orientation), np.stack([miniature_of(grey) for grey in turned])
     )
 
 
-def test_thumbnail_is_the_rounded_mean_of_four() -> None:
+def test_miniature_is_the_rounded_mean_of_four() -> None:
     grey = np.zeros((32, 32), np.uint8)
     grey[:2, 2:4] = [[1, 2], [3, 4]]  # mean 2.5, rounded up
     grey[2:4, :2] = 255
-    small = thumbnail_of(grey)
+    small = miniature_of(grey)
     assert small.shape == (256,)
     assert [small[1], small[16], small.sum()] == [3, 255, 258]
 
@@ -112,8 +112,8 @@ def test_recompression_scaling_and_grey_stay_near(change: Callable[[Image.Image]
     greys = [[small_grey(image), small_grey(change(image))] for image in map(picture, range(30))]
     first, second = (perceptual_hashes([pair[side] for pair in greys]) for side in (0, 1))
     assert distances(first, second).max() <= 4
-    thumbnails = [np.stack([thumbnail_of(pair[side]) for pair in greys]) for side in (0, 1)]
-    assert correlations(*thumbnails).min() > 0.98
+    miniatures = [np.stack([miniature_of(pair[side]) for pair in greys]) for side in (0, 1)]
+    assert correlations(*miniatures).min() > 0.98
 
 
 def test_different_pictures_are_far() -> None:

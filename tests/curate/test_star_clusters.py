@@ -12,7 +12,7 @@ from scripts.curate.perceptual_hash import (
     distances,
     orientations,
     oriented_hashes,
-    oriented_thumbnails,
+    oriented_miniatures,
 )
 from scripts.curate.star_clusters import Likeness, find_copies
 
@@ -22,13 +22,13 @@ ROUND = np.add.outer((np.arange(16) - 7.5) ** 2, (np.arange(16) - 7.5) ** 2).ast
 
 
 def copies(
-    phash: list[int], thumbnails: npt.NDArray[np.uint8], order: list[int] | None = None, likeness: Likeness = LIKENESS
+    phash: list[int], miniatures: npt.NDArray[np.uint8], order: list[int] | None = None, likeness: Likeness = LIKENESS
 ) -> dict[int, tuple[int, bool, int]]:
     """Return copy → (kept, mirrored, turned); pictures are taken in `order`, else as they come."""
     ranks = np.argsort(order) if order is not None else np.arange(len(phash))
     places = np.arange(len(phash))
     found = find_copies(
-        np.array(phash, np.uint64), thumbnails, places, lambda items: items[np.argsort(ranks[items])], likeness
+        np.array(phash, np.uint64), miniatures, places, lambda items: items[np.argsort(ranks[items])], likeness
     )
     return {copy.place: (copy.kept, copy.orientation.mirrored, copy.orientation.turned) for copy in found}
 
@@ -52,28 +52,28 @@ def test_a_copy_of_two_kept_ones_goes_to_the_better() -> None:
 def test_equal_hashes_of_different_pictures_stay_apart() -> None:
     generator = np.random.default_rng(0)
     other = generator.integers(0, 256, (1, 256), dtype=np.uint8)
-    thumbnails = np.concatenate([same(1), other, same(1), other, 255 - other])
-    assert copies([5, 5, 5, 5, 5], thumbnails) == {2: (0, False, 0), 3: (1, False, 0)}
+    miniatures = np.concatenate([same(1), other, same(1), other, 255 - other])
+    assert copies([5, 5, 5, 5, 5], miniatures) == {2: (0, False, 0), 3: (1, False, 0)}
     # The same through near hashes: two groups of two, each with both pictures.
-    assert copies([0, 0, 1, 1], thumbnails[:4]) == {2: (0, False, 0), 3: (1, False, 0)}
+    assert copies([0, 0, 1, 1], miniatures[:4]) == {2: (0, False, 0), 3: (1, False, 0)}
 
 
-def test_a_thumbnail_is_compared_as_it_lies() -> None:
+def test_a_miniature_is_compared_as_it_lies() -> None:
     generator = np.random.default_rng(1)
-    thumbnail = generator.integers(0, 256, (1, 256), dtype=np.uint8)
+    miniature = generator.integers(0, 256, (1, 256), dtype=np.uint8)
     phash = generator.integers(0, 2**64, 1, dtype=np.uint64)
     for orientation in ALL:
         laid = oriented_hashes(phash, orientation)[0]
-        turned = oriented_thumbnails(thumbnail, orientation)
+        turned = oriented_miniatures(miniature, orientation)
         pair = [int(phash[0]), int(laid)]
-        found = copies(pair, np.concatenate([thumbnail, turned]))
+        found = copies(pair, np.concatenate([miniature, turned]))
         assert found == {1: (0, orientation.mirrored, orientation.turned)}
         if orientation != UPRIGHT:
-            assert copies(pair, np.concatenate([thumbnail, thumbnail])) == {}
+            assert copies(pair, np.concatenate([miniature, miniature])) == {}
 
 
 def naive(
-    phash: npt.NDArray[np.uint64], thumbnails: npt.NDArray[np.uint8], ranked: list[int], likeness: Likeness
+    phash: npt.NDArray[np.uint64], miniatures: npt.NDArray[np.uint8], ranked: list[int], likeness: Likeness
 ) -> dict[int, int]:
     kept: list[int] = []
     found = {}
@@ -81,7 +81,7 @@ def naive(
         for other in kept:
             if any(
                 distances(phash[[place]], oriented_hashes(phash[[other]], orientation))[0] <= likeness.distance
-                and correlations(thumbnails[[place]], oriented_thumbnails(thumbnails[[other]], orientation))[0]
+                and correlations(miniatures[[place]], oriented_miniatures(miniatures[[other]], orientation))[0]
                 >= likeness.min_correlation
                 for orientation in likeness.orientations
             ):
@@ -96,21 +96,21 @@ def naive(
 def test_stars_are_those_of_a_walk_over_all_pairs(seed: int) -> None:
     generator = np.random.default_rng(seed)
     base_hashes = generator.integers(0, 2**64, 12, dtype=np.uint64)
-    base_thumbnails = generator.integers(0, 256, (12, 256), dtype=np.uint8)
-    phash, thumbnails = [], []
+    base_miniatures = generator.integers(0, 256, (12, 256), dtype=np.uint8)
+    phash, miniatures = [], []
     for _ in range(160):
         base, orientation = int(generator.integers(12)), ALL[int(generator.integers(8))]
         bits = generator.choice(64, int(generator.integers(0, 4)), replace=False)
         flipped = base_hashes[[base]] ^ np.uint64(sum(1 << int(bit) for bit in bits))
         phash.append(int(oriented_hashes(flipped, orientation)[0]))
         noise = generator.normal(0, generator.choice([5, 30, 45]), 256)
-        noisy = np.clip(base_thumbnails[base] + noise, 0, 255).astype(np.uint8)
-        thumbnails.append(oriented_thumbnails(noisy[None], orientation)[0])
+        noisy = np.clip(base_miniatures[base] + noise, 0, 255).astype(np.uint8)
+        miniatures.append(oriented_miniatures(noisy[None], orientation)[0])
     order = generator.permutation(160).tolist()
-    found = copies(phash, np.stack(thumbnails), order)
+    found = copies(phash, np.stack(miniatures), order)
     assert len(found) > 40
     assert {place: kept for place, (kept, _, _) in found.items()} == naive(
-        np.array(phash, np.uint64), np.stack(thumbnails), order, LIKENESS
+        np.array(phash, np.uint64), np.stack(miniatures), order, LIKENESS
     )
 
 
