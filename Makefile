@@ -21,9 +21,11 @@ $(STAMP): requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
 	touch $(STAMP)
 
-peers: # the programs that benchmarks/ measure against
+peers: $(STAMP) # the programs that benchmarks/ measure against
 	$(PYTHON) -m venv .venv-peers
 	.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check -r requirements/peers.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --upgrade --target .venv-peers/beside-torch \
+	  -r requirements/peers-beside-torch.txt
 
 demo: $(STAMP)
 	$(BIN)/snakemake --cores $(CORES) --configfile scales/demo.yaml

@@ -60,8 +60,19 @@ class Plan(CuratePlan, FilterPlan, ShardPlan, PretrainPlan, EvaluatePlan):
             )
         )
 
-    def code(self, step: str, package: str = "", kinds: Iterable[str] = (), encoder: str = "") -> str:
-        """Return the fingerprint of a step and of what it loads by name: kinds of `package`, an encoder's family."""
+    def code(
+        self, step: str, package: str = "", kinds: Iterable[str] = (), encoder: str = "", backend: str = ""
+    ) -> str:
+        """Return the fingerprint of a step and of what it loads by name.
+
+        Args:
+            step: the step's module, e.g. `pretrain.train`.
+            package: where it finds its `kinds`, e.g. `pretrain.methods`.
+            kinds: those that the rule uses.
+            encoder: name of a network, whose family counts.
+            backend: name of an augmentation backend.
+        """
         loaded = [f"{package}.{kind}" for kind in sorted(kinds)]
         loaded += [f"lib.architectures.{family_of(encoder)}"] if encoder else []
+        loaded += [f"pretrain.backends.{backend}"] if backend else []
         return code_hash(f"scripts.{step}", *(f"scripts.{name}" for name in loaded))
