@@ -35,6 +35,7 @@ class Page:
     title: str  # of the dataset
     heading: str
     words: tuple[str, str]  # what keep and drop are called
+    drop: Sequence[str]  # what the second word stands for, the most important first
     nothing: str  # shown in place of images when there are none
     detectors: Sequence[Detector]
     settings: ReviewPageSettings
@@ -42,7 +43,7 @@ class Page:
     @property
     def storage_key(self) -> str:
         """Return where the browser keeps the decisions: another title or definition of a person starts anew."""
-        told = "\0".join((self.title, *self.settings.drop, "", *self.settings.keep))
+        told = "\0".join((self.title, *self.drop, "", *self.settings.keep))
         return f"unpeopled-{self.name}-{hashlib.blake2b(told.encode('utf-8'), digest_size=6).hexdigest()}"
 
 
@@ -56,7 +57,8 @@ def page_html(page: Page, images: Sequence[Shown]) -> str:
         "title": page.title,
         "heading": page.heading,
         "nothing": page.nothing,
-        "page": page.settings,
+        "drop": page.drop,
+        "keep": page.settings.keep,
         "words": {"keep": keep, "drop": drop},
         "keys": [(key, meaning.format(keep=keep, drop=drop)) for key, meaning in KEYS if key != "B" or page.detectors],
         "data": inline_json(_data(page, images)),

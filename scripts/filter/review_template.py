@@ -45,17 +45,16 @@ BODY = """
 close the page.</p>
 <p class="line" id="notice" role="status" hidden></p>
 <details id="guide">
-<summary><strong>{{ words.drop }}</strong>: {{ page.drop[0] }}.
-<strong>When in doubt: {{ words.drop }}.</strong></summary>
+<summary><strong>{{ words.drop }}</strong>, also when in doubt: {{ drop[0] }}</summary>
 <div class="lists">
 <div><h2>{{ words.drop }}</h2><ul>
-{% for text in page.drop %}
+{% for text in drop %}
 <li>{{ text }}</li>
 {% endfor %}
 </ul></div>
-{% if page.keep %}
+{% if keep %}
 <div><h2>{{ words.keep }}</h2><ul>
-{% for text in page.keep %}
+{% for text in keep %}
 <li>{{ text }}</li>
 {% endfor %}
 </ul></div>
@@ -119,7 +118,8 @@ LIST = (
     + """
 <main>
 <h1><bdi>{{ title }}</bdi></h1>
-<p>Open a page, decide by keyboard, export its CSV. Each page works offline and keeps its state in the browser.</p>
+<p>Open a page, decide by keyboard, export its CSV. Each page works offline and keeps its state in the browser.
+The pages show people, unblurred, who are to be left out: do not pass them on.</p>
 <h2>Review</h2>
 {% if reviews.links %}
 <p>{{ reviews.images }} images wait for a verdict. Put the exported files into one folder and name it in

@@ -132,8 +132,9 @@ class ReviewPageSettings(Settings):
     images_per_page: int = Field(gt=0, le=2000)
     thumbnail: int = Field(ge=64, le=4000)  # longer side in pixels; smaller images stay as they are
     jpeg_quality: int = Field(ge=1, le=95)
-    drop: tuple[str, ...] = Field(min_length=1)  # what counts as a person, and what else goes
-    keep: tuple[str, ...]  # what does not, though one might think so
+    person: tuple[str, ...] = Field(min_length=1)  # what counts as one
+    also_drop: tuple[str, ...]  # what else goes; told to reviewers, not to auditors, who count people
+    keep: tuple[str, ...]  # what stays, though one might think otherwise
 
 
 class ReviewSettings(Settings):

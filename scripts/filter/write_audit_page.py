@@ -77,6 +77,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             title=settings.title,
             heading=f"Audit of the kept images, page {index + 1} of {len(flags.pages)}",
             words=("No person", "Person"),
+            drop=settings.page.person,
             nothing="No image is left for this page: fewer images are kept than were asked for.",
             detectors=[],
             settings=settings.page,

@@ -105,6 +105,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             title=settings.title,
             heading=f"Review, part {flags.part}, page {number}",
             words=("Keep", "Drop"),
+            drop=[*settings.page.person, *settings.page.also_drop],
             nothing="No image waits here. Pages are written for every part, so that their names are known beforehand.",
             detectors=detectors_of(flags.faces, flags.people),
             settings=settings.page,

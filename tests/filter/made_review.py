@@ -20,7 +20,8 @@ PAGE = {
     "images_per_page": 50,
     "thumbnail": 64,
     "jpeg_quality": 80,
-    "drop": ["a person <b>", "a mirror"],
+    "person": ["a person <b>", "a mirror"],
+    "also_drop": ["a licence plate"],
     "keep": ["a statue & a doll"],
 }
 HOSTILE = (

@@ -45,6 +45,7 @@ def test_the_sample_is_shown_blind_in_the_order_of_the_draw(tmp_path: Path):
         assert page["words"] == {"keep": "no person", "drop": "person"}
     assert pages[0]["name"] == "audit-7-1"
     text = (tmp_path / "write_audit_page/1.html").read_text()
+    assert "a mirror" in text and "a licence plate" not in text
     assert "<kbd>B</kbd></td>" not in text and "No person <kbd>K</kbd>" in text
     assert "fewer images are kept than were asked for" in (tmp_path / "write_audit_page/3.html").read_text()
     assert json.loads((tmp_path / "write_audit_page/account.json").read_text()) == {

@@ -133,7 +133,7 @@ def test_the_page_loads_nothing_and_allows_its_own_script_only(tmp_path: Path):
     assert not re.search(r"""(?:src|href|action)\s*=\s*["']?\w|https?:|url\(|@import| on\w+=| style=""", _outside(text))
     assert not re.search("[\u202a-\u202e\u2066-\u2069\x00-\x08\x0b-\x1f\x7f]", text)
     assert data_of(tmp_path / "0-1.html")["images"][0]["title"].startswith("</script><script>alert(1)</script>")
-    assert "a person &lt;b&gt;" in text and "a statue &amp; a doll" in text
+    assert "a person &lt;b&gt;" in text and "a licence plate" in text and "a statue &amp; a doll" in text
 
 
 def _outside(text: str) -> str:
@@ -149,7 +149,7 @@ def test_the_browser_starts_anew_when_the_definition_changes(tmp_path: Path):
     made.titles["a"] = "another"
     main(made.arguments())
     assert data_of(tmp_path / "0-1.html")["key"] == key
-    made.page["drop"] = ["a person", "a statue"]
+    made.page["person"] = ["a person", "a statue"]
     main(made.arguments())
     assert data_of(tmp_path / "0-1.html")["key"] != key
 

@@ -52,7 +52,7 @@ def test_the_files_of_a_folder_are_the_inputs(tmp_path: Path) -> None:
 
 
 def test_the_definition_of_a_person_is_in_the_recipes_of_the_pages_and_of_nothing_else() -> None:
-    before, after = plan(), plan(filter__review_page__drop=["a person", "a statue"])
+    before, after = plan(), plan(filter__review_page__person=["a person", "a statue"])
     assert before.write_review_page_recipe() != after.write_review_page_recipe()
     assert before.write_audit_page_recipe() != after.write_audit_page_recipe()
     assert (before.judge_recipe(), before.audit_recipe()) == (after.judge_recipe(), after.audit_recipe())
