@@ -27,6 +27,7 @@ ADVICE = {
     "detector_failed": "the logs in logs/filter/detect_faces and logs/filter/detect_people",
     "face": "drop_score in filter.face_detectors",
     "person": "drop_score in filter.person_detectors",
+    "awaits_review": "filter.human_verdicts, for which `snakemake review` makes the pages",
 }
 
 

@@ -126,13 +126,61 @@ class SelectSettings(Settings):
     seed: int
 
 
+class ReviewPageSettings(Settings):
+    """What the pages for reviewers and auditors look like, and what they are told."""
+
+    images_per_page: int = Field(gt=0, le=2000)
+    thumbnail: int = Field(ge=64, le=4000)  # longer side in pixels; smaller images stay as they are
+    jpeg_quality: int = Field(ge=1, le=95)
+    person: tuple[str, ...] = Field(min_length=1)  # what counts as one
+    also_drop: tuple[str, ...]  # what else goes; told to reviewers, not to auditors, who count people
+    keep: tuple[str, ...]  # what stays, though one might think otherwise
+
+
+class ReviewSettings(Settings):
+    """Which images reviewers are asked about."""
+
+    of: tuple[Literal["awaits_review", "kept"], ...] = Field(min_length=1)
+    pages_per_part: int = Field(gt=0, le=99)  # what does not fit comes in the next run, when these are reviewed
+
+
+class AuditSettings(Settings):
+    """The random sample of kept images that auditors look at."""
+
+    path_fields: ClassVar[tuple[str, ...]] = ("verdicts",)
+
+    images: Positive
+    seed: int  # another seed is another sample
+    confidence: float = Field(gt=0.5, lt=1)
+    verdicts: str | None  # the auditors' CSV, or a folder of them; null before anybody has looked
+
+
+class WriteReviewPageSettings(Settings):
+    """Recipe of `write_review_page`."""
+
+    title: str
+    review: ReviewSettings
+    page: ReviewPageSettings
+
+
+class WriteAuditPageSettings(Settings):
+    """Recipe of `write_audit_page`."""
+
+    title: str
+    seed: int
+    page: ReviewPageSettings
+
+
 class FilterSettings(Settings):
     """`filter:`"""
 
     face_detectors: tuple[FaceVote, ...] = Field(min_length=1)
     person_detectors: tuple[PersonVote, ...] = Field(min_length=1)
     judge: JudgeLimits
-    human_verdicts: str | None  # CSV: image_id, verdict (keep or drop), reviewer
+    human_verdicts: str | None  # CSV: image_id, verdict (keep or drop), reviewer; or a folder of such
+    review: ReviewSettings | None
+    audit: AuditSettings | None
+    review_page: ReviewPageSettings
     max_per_photographer: Positive
     target_size: Positive | None
     seed: int

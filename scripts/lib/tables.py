@@ -110,6 +110,18 @@ SELECTION = pa.schema(
     ]
 )
 
+# filter/draw_audit_sample: one row for each image of the sample, in the order of the draw
+AUDIT_SAMPLE = pa.schema(
+    [
+        ("position", pa.int32()),  # 0, 1, ...: any first n of the sample are a random sample too
+        ("image_id", pa.string()),
+        ("part", pa.string()),
+        ("keep", pa.bool_()),  # false: dropped since, because an auditor found a person
+        ("creator", pa.string()),
+        ("title", pa.string()),
+    ]
+)
+
 # shard/write_shards: one row for each image of the shard, in member order
 SHARD_INDEX = pa.schema(
     [

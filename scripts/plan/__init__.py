@@ -16,16 +16,17 @@ from scripts.plan.curate import CuratePlan
 from scripts.plan.evaluate import EvaluatePlan, PretrainPlan
 from scripts.plan.filter import FilterPlan, ShardPlan
 from scripts.plan.outside import make_steps_runnable, present
+from scripts.plan.review import ReviewPlan, present_csvs
 from scripts.report.settings import WriteReportSettings
 
-__all__ = ["Plan", "make_steps_runnable", "present"]
+__all__ = ["Plan", "make_steps_runnable", "present", "present_csvs"]
 
 
-class Plan(CuratePlan, FilterPlan, ShardPlan, PretrainPlan, EvaluatePlan):
+class Plan(CuratePlan, FilterPlan, ReviewPlan, ShardPlan, PretrainPlan, EvaluatePlan):
     """A checked configuration, seen from the rules."""
 
     def __init__(self, config: Config) -> None:
-        for stage in (CuratePlan, FilterPlan, ShardPlan, PretrainPlan, EvaluatePlan):
+        for stage in (CuratePlan, FilterPlan, ReviewPlan, ShardPlan, PretrainPlan, EvaluatePlan):
             stage.__init__(self, config)
 
     def contact_sheets_recipe(self) -> str:
@@ -57,6 +58,7 @@ class Plan(CuratePlan, FilterPlan, ShardPlan, PretrainPlan, EvaluatePlan):
                 detectors=tuple(detectors),
                 runs=tuple(runs),
                 thresholds={**judge.face_scores, **judge.person_scores},
+                review_pages=self.review_list_address,
             )
         )
 

@@ -103,8 +103,11 @@ come inside installed packages, so that the whole road can be walked without dow
 <td data-label="Grade"><span{% if detector.demo %} class="tag"{% endif %}>{{ detector.grade }}</span></td></tr>
 {% endfor %}
 </tbody></table>
-<p class="small muted">How many people these detectors miss is measured only on labelled photographs, not on these
-rows.</p>
+<h3>Looked at by people</h3>
+<p>{% for sentence in review_sentences %}{{ sentence }} {% endfor %}
+{% if review_pages %}<a href="{{ review_pages }}">The pages for reviewers and auditors</a>.{% endif %}</p>
+<h3>People who are left</h3>
+<p>{{ leak }}</p>
 </section>
 """
 

@@ -12,8 +12,10 @@ from PIL import Image
 
 from scripts.lib.accounting import Account
 from scripts.lib.errors import UserError
-from scripts.lib.reasons import FilterReason, all_reasons
+from scripts.lib.human_figures import leak_sentence
+from scripts.lib.reasons import all_reasons
 from scripts.report.number_text import count, share, signed
+from scripts.report.people_looked import PeopleLooked, review_sentences, reviewed_fact
 from scripts.report.published import (
     COMPARED_METRIC,
     COMPARED_PROTOCOL,
@@ -102,11 +104,19 @@ def sheet_values(paths: Sequence[Path], totals: dict[str, int]) -> Values:
     return {"sheets": sheets, "empty_sheets": empty}
 
 
-def selection_values(statistics: Statistics, funnel: Account) -> Values:
+def people_values(settings: WriteReportSettings, funnel: Account, looked: PeopleLooked) -> Values:
+    """Return what people looked at, and where the pages are on which they do."""
+    return {
+        "review_sentences": review_sentences(looked, funnel),
+        "leak": leak_sentence(looked.leak),
+        "review_pages": settings.review_pages,
+    }
+
+
+def selection_values(statistics: Statistics, looked: PeopleLooked) -> Values:
     """Return the kept images in numbers, with what PASS says of itself beside them."""
     own = own_facts(statistics)
-    reviewed = funnel["rejected"].get(FilterReason.HUMAN_VERDICT, 0)
-    own["Human review"] = f"{count(reviewed)} images dropped by a reviewer; how many were looked at is not recorded"
+    own["Human review"] = reviewed_fact(looked)
     facts = [(topic, own.get(topic, NONE), theirs, source) for topic, (theirs, source) in PASS_FACTS.items()]
     lists = [
         ("Licences", statistics.licences),

@@ -23,6 +23,7 @@ class WriteReportSettings(Settings):
     detectors: tuple[dict[str, str | bool], ...]  # name, kind, target, demo_grade
     runs: tuple[dict[str, str], ...]  # name, method, encoder, cost, expected
     thresholds: dict[str, float]
+    review_pages: str  # address of the list of pages for reviewers, as seen from the report; "" when there are none
 
 
 class ReportSettings(Settings):

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from scripts.lib.accounting import Account
 from scripts.lib.files import write_text
+from scripts.lib.human_figures import LeakRate, ReviewFigures, read_figures
 from scripts.lib.plain_text import printable
 from scripts.lib.recipe import read_recipe
 from scripts.lib.step import run_step, step_parser
@@ -21,11 +22,13 @@ from scripts.report.page_sentences import TRACES, five_lines, key_figures, limit
 from scripts.report.page_values import (
     detector_values,
     funnel_values,
+    people_values,
     published_values,
     result_values,
     selection_values,
     sheet_values,
 )
+from scripts.report.people_looked import PeopleLooked
 from scripts.report.published import IMAGENET_NOTE, PROTOCOL_NOTE, README
 from scripts.report.result_table import Score, read_results
 from scripts.report.selection_statistics import Statistics, kept_statistics
@@ -45,6 +48,7 @@ def page_text(
     sheets: Sequence[Path],
     statistics: Statistics,
     scores: Sequence[Score],
+    looked: PeopleLooked,
 ) -> str:
     """Return the page.
 
@@ -55,24 +59,26 @@ def page_text(
         sheets: contact sheets, in the order of the page.
         statistics: of the kept images.
         scores: results, twins beside their runs.
+        looked: what reviewers and auditors did.
     """
     return render_page(
         {
             "title": printable(settings.title, LONGEST_TITLE),
             "key_figures": key_figures(funnel, statistics, settings),
-            "five_lines": five_lines(funnel, statistics, settings, scores),
+            "five_lines": five_lines(funnel, statistics, settings, scores, looked),
             **funnel_values(funnel),
             "funnel_drawing": drawings[""],
             **detector_values(settings),
+            **people_values(settings, funnel, looked),
             **sheet_values(sheets, {KEPT: funnel["kept"], **funnel["rejected"]}),
-            **selection_values(statistics, funnel),
+            **selection_values(statistics, looked),
             "runs": [{**run, "drawing": drawings.get(run["name"])} for run in settings.runs],
             **result_values(scores),
             **published_values(scores, settings),
             "protocol_note": PROTOCOL_NOTE,
             "imagenet_note": IMAGENET_NOTE,
             "published_source": README,
-            "limits": limits(funnel, settings, scores),
+            "limits": limits(settings, scores, looked),
             "traces": TRACES,
         }
     )
@@ -88,12 +94,18 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--sheets", type=Path, nargs="*", default=[], help="PNGs of draw_contact_sheets")
     parser.add_argument("--results", type=Path, required=True, help="CSV of collect_results")
     parser.add_argument("--selection", type=Path, required=True, help="table of select")
+    parser.add_argument("--reviews", type=Path, required=True, help="JSON of gather_human_verdicts")
+    parser.add_argument("--leak-rate", required=True, help="JSON of measure_leak_rate; empty when there is no audit")
     parser.add_argument("--out", type=Path, required=True, help="HTML")
     args = parser.parse_args(argv)
     settings = read_recipe(WriteReportSettings, args.recipe)
     drawings = {"": read_drawing(args.funnel_figure, "funnel-")}
     drawings |= {path.stem: read_drawing(path, f"curves-{path.stem}-") for path in args.curves}
     funnel, scores = read_funnel(args.funnel), read_results(args.results)
+    looked = PeopleLooked(
+        reviews=read_figures(ReviewFigures, args.reviews),
+        leak=read_figures(LeakRate, Path(args.leak_rate)) if args.leak_rate else None,
+    )
     text = page_text(
         settings=settings,
         funnel=funnel,
@@ -101,6 +113,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         sheets=args.sheets,
         statistics=kept_statistics(args.selection),
         scores=scores,
+        looked=looked,
     )
     write_text(args.out, text)
     log.info(

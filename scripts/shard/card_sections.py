@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 import pyarrow as pa
 
 from scripts.lib.accounting import Account
+from scripts.lib.human_figures import LeakRate, leak_sentence
 from scripts.lib.identity import content_digest
 from scripts.shard.markdown import markdown_table, markdown_text
 from scripts.shard.settings import DatasetCard
@@ -143,6 +144,11 @@ def size_section(metadata: pa.Table, index: pa.Table) -> list[str]:
     ]
 
 
+def leak_section(leak: LeakRate | None) -> list[str]:
+    """Return how many people are left, as far as an audit says."""
+    return ["## People who are left", "", markdown_text(leak_sentence(leak), 1000)]
+
+
 def fixed_sections(card: DatasetCard) -> list[str]:
     """Return what does not depend on the data but on who publishes it."""
     return [
@@ -157,8 +163,9 @@ def fixed_sections(card: DatasetCard) -> list[str]:
         "## How to have an image taken down",
         "",
         f"Write to {markdown_text(card.contact)} and name the image id, its page or its address. No reason is "
-        "needed. An image's shard depends on its id alone, so removing it rewrites one shard; its row stays in the "
-        "selection with the reason, its bytes do not stay.",
+        "needed. An image's shard depends on its id alone, so the bytes of one shard change; its row stays in the "
+        "selection with the reason, its bytes do not stay. Where the cap for each photographer or the size of the set "
+        "is reached, another image takes the free place, and that image's shard changes too.",
         "",
         "## Known limits",
         "",

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from scripts.lib.accounting import Account, account_for
 from scripts.lib.errors import UserError
 from scripts.lib.files import read_tables, write_text
+from scripts.lib.human_figures import LeakRate, read_figures
 from scripts.lib.recipe import read_recipe
 from scripts.lib.step import run_step, step_parser
 from scripts.lib.tables import METADATA, SHARD_INDEX
@@ -24,6 +25,7 @@ from scripts.shard.card_sections import (
     counted,
     fixed_sections,
     head,
+    leak_section,
     photographer_section,
     size_section,
     title_section,
@@ -34,7 +36,7 @@ from scripts.shard.settings import DatasetCard
 LOG = logging.getLogger(__name__)
 
 
-def write_card(card: DatasetCard, account: Account, metadata: pa.Table, index: pa.Table) -> str:
+def write_card(card: DatasetCard, account: Account, metadata: pa.Table, index: pa.Table, leak: LeakRate | None) -> str:
     """Return the dataset card.
 
     Args:
@@ -42,6 +44,7 @@ def write_card(card: DatasetCard, account: Account, metadata: pa.Table, index: p
         account: candidates read, kept and rejected by reason.
         metadata: rows of `METADATA`.
         index: rows of `SHARD_INDEX`.
+        leak: how many images show a person, by an audit; None when there was none.
 
     Raises:
         UserError: there is no image to describe, or the tables count differently.
@@ -67,6 +70,7 @@ def write_card(card: DatasetCard, account: Account, metadata: pa.Table, index: p
         photographer_section(metadata),
         year_section(metadata),
         size_section(metadata, index),
+        leak_section(leak),
         fixed_sections(card),
     ]
     return "\n\n".join("\n".join(section) for section in sections) + "\n"
@@ -79,6 +83,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--selection", required=True, type=Path)
     parser.add_argument("--metadata", required=True, type=Path)
     parser.add_argument("--indexes", nargs="*", default=[], type=Path, help="indexes of all shards")
+    parser.add_argument("--leak-rate", required=True, help="JSON of measure_leak_rate; empty when there is no audit")
     parser.add_argument("--out", required=True, type=Path)
     flags = parser.parse_args(argv)
     card = read_recipe(DatasetCard, flags.recipe)
@@ -90,7 +95,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         )
     account = account_for(selection.num_rows, selection["reason"].to_pylist())
     metadata = pq.read_table(flags.metadata, schema=METADATA)
-    write_text(flags.out, write_card(card, account, metadata, read_tables(flags.indexes, SHARD_INDEX)))
+    leak = read_figures(LeakRate, Path(flags.leak_rate)) if flags.leak_rate else None
+    write_text(flags.out, write_card(card, account, metadata, read_tables(flags.indexes, SHARD_INDEX), leak))
     LOG.info("wrote the card of %d images from %d candidates: %s", account["kept"], account["read"], flags.out)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from scripts.lib.human_figures import LeakRate, ReviewFigures
 from scripts.lib.reasons import all_reasons
 from scripts.report.count_funnel import main as count_funnel
 from scripts.report.draw_contact_sheets import main as draw_contact_sheets
@@ -17,6 +18,7 @@ from scripts.report.draw_curves import main as draw_curves
 from scripts.report.draw_funnel import main as draw_funnel
 from scripts.report.write_report import main
 from tests.report.made import HOSTILE, jpeg, selection_row, train_recipe, write_account, write_part, write_selection
+from tests.report.people import NOBODY, one_audit, people_flags, two_reviewers
 
 VOID = {"meta", "img", "br", "path", "rect", "use", "line", "circle"}
 RESULTS = [
@@ -76,6 +78,7 @@ def recipe(**given: Any):
             }
         ],
         "thresholds": {"retinaface": 0.5, "hog": 0.9},
+        "review_pages": "../filter/list_review_pages.html",
     }
     return json.dumps(settings | given)
 
@@ -85,6 +88,8 @@ def make_page(
     rows: list[dict[str, Any]],
     results: Sequence[str] = RESULTS,
     sheets: Sequence[str] = ("kept", "face", "not_sampled"),
+    reviews: ReviewFigures = NOBODY,
+    leak: LeakRate | None = None,
     **given: Any,
 ) -> str:
     """Run all steps of the report on made inputs and return the page's text."""
@@ -106,6 +111,7 @@ def make_page(
     (folder / "results.csv").write_text("\n".join(results) + "\n")
     figures = ["--funnel", funnel, "--funnel-figure", str(folder / "f.svg"), "--curves", str(folder / "run_one.svg")]
     tables = ["--results", str(folder / "results.csv"), "--selection", str(selection)]
+    tables += people_flags(folder, reviews, leak)
     out = folder / "index.html"
     main(["--recipe", recipe(**given), *figures, "--sheets", *paths, *tables, "--out", str(out)])
     return out.read_text(encoding="utf-8")
@@ -130,7 +136,7 @@ def test_the_page_holds_no_script_and_loads_nothing(page: str):
     assert not [name for name, _ in found.attributes if name.startswith("on")]
     for name, value in found.attributes:
         if name in ("src", "href", "xlink:href", "action", "data"):
-            assert value.startswith(("data:image/png;base64,", "#")), (name, value[:60])
+            assert value.startswith(("data:image/png;base64,", "#", "../filter/")), (name, value[:60])
     assert "@import" not in page and not re.search(r"url\((?!#)", page)
     policy = (
         dict(found.attributes)["content"] if False else re.search(r'Content-Security-Policy" content="([^"]*)"', page)
@@ -193,3 +199,27 @@ def test_a_run_without_results_demo_detectors_or_kept_images(tmp_path: Path):
     assert "No encoder was evaluated" in text and "nothing was trained" in text
     assert "Not fit to clear" not in text and "None of 8 rows" in text
     assert "places205" in text
+
+
+def test_what_nobody_looked_at_is_said(page: str):
+    text = Page(page).text
+    assert "No image was looked at by a reviewer. No image awaits review." in text
+    assert "Not audited: no sample of the kept images has been looked at" in text
+    assert "How many people are left in the selection. Not audited" in text
+    assert 'href="../filter/list_review_pages.html"' in page
+
+
+def test_review_and_audit_are_told(tmp_path: Path):
+    rows = [*ROWS, selection_row("e", "awaits_review"), selection_row("f", "awaits_review")]
+    page = make_page(tmp_path, rows, reviews=two_reviewers(HOSTILE), leak=one_audit(), review_pages="")
+    text = Page(page).text
+    assert "2 reviewers looked at 50 images: 30 keep, 20 drop." in text
+    assert "2 of them were dropped although another reviewer would keep them." in text
+    assert "equal verdicts on 95.0 %; Cohen's kappa of <script>" in text and "and Bob: 0.78 (40 images)." in text
+    assert text.count("2 images await review, left out until then.") == 2
+    assert (
+        text.count("None of 2,995 images drawn by lot from 90,000 kept shows a person: the leak rate is below 0.10 %")
+        == 2
+    )
+    assert "People whom 1 auditor overlooked" in text and "How many people are left in the selection" not in text
+    assert "<script" not in page and "list_review_pages.html" not in page

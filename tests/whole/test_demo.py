@@ -172,6 +172,20 @@ def test_the_report_stands_alone(demo: Path, funnel: dict) -> None:
     assert "demo" in page.lower()
 
 
+def test_the_pages_of_review_and_audit_are_linked(demo: Path, funnel: dict) -> None:
+    folder = demo / "results/filter"
+    listed = (folder / "list_review_pages.html").read_text(encoding="utf-8")
+    pages = re.findall(r'href="([^"]+)"', listed)
+    assert {Path(page).parent.name for page in pages} == {"write_review_page", "write_audit_page"}
+    shown = {page: (folder / page).read_text(encoding="utf-8").count('"jpeg":"/9j/') for page in pages}
+    assert sum(count for page, count in shown.items() if page.startswith("write_review")) == funnel["kept"]
+    assert sum(count for page, count in shown.items() if page.startswith("write_audit")) == 60
+    leak = json.loads((folder / "measure_leak_rate.json").read_text())
+    assert (leak["status"], leak["population"], leak["bound"]) == ("not_audited", funnel["kept"], 1.0)
+    assert "Not audited" in (demo / "results/report/index.html").read_text(encoding="utf-8")
+    assert "Not audited" in (demo / "results/shard/write_card.md").read_text(encoding="utf-8")
+
+
 def test_no_result_names_this_machine(demo: Path) -> None:
     for path in (demo / "results").rglob("*"):
         if path.is_file():
