@@ -35,6 +35,7 @@ class PhotoServer(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.requests: list[tuple[str, float]] = []
+        self.rules: dict[str, bytes] = {}  # robots.txt and tdmrep.json, by path
         self.stopping = False
 
     @property
@@ -66,6 +67,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.server.requests.append((self.path, time.monotonic()))
+        if self.path in ("/robots.txt", "/.well-known/tdmrep.json"):
+            content = self.server.rules.get(self.path)
+            self._send(content or b"", 404 if content is None else 200)
+            return
         name = self.path.strip("/")
         with suppress(BrokenPipeError, ConnectionResetError):
             getattr(self, f"_{name.split('-')[0].split('.')[0]}", self._photo)()
