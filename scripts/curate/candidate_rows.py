@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from scripts.curate.stores import Candidate
@@ -59,4 +58,7 @@ def _rows_of(path: Path, part: str) -> Iterator[Row]:
             if bounds is not None and bounds.has_min_max and not bounds.min <= part <= bounds.max:
                 continue
             table = file.read_row_group(group, columns=[*_COLUMNS, "part"])
-            yield from table.filter(pc.equal(table["part"], part)).select(_COLUMNS).to_pylist()
+            parts = table["part"].to_pylist()
+            if part in parts:
+                first, last = parts.index(part), len(parts) - parts[::-1].index(part)
+                yield from (row for row in table.slice(first, last - first).to_pylist() if row.pop("part") == part)

@@ -18,11 +18,12 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 from scripts.curate.candidate_rows import Row, candidate_of, first_rows, read_candidates
+from scripts.curate.earlier import before, forget, take_over
 from scripts.curate.http_store import Client, ServerStore
 from scripts.curate.progress import Progress
 from scripts.curate.settings import DownloadSettings, FolderSource, FractalSource, HttpStore, Source
 from scripts.curate.settings import TarStore as TarStoreSettings
-from scripts.curate.spool import Spool
+from scripts.curate.spool import PASSING, Spool
 from scripts.curate.stores import Candidate, FolderStore, FractalStore, Outcome, Store, TarStore
 from scripts.lib.accounting import account_for
 from scripts.lib.errors import UserError
@@ -30,7 +31,7 @@ from scripts.lib.files import replacing, table_of, write_table
 from scripts.lib.images import EXTENSIONS, sniff_format
 from scripts.lib.reasons import DownloadReason
 from scripts.lib.recipe import read_recipe
-from scripts.lib.step import run_step, step_parser
+from scripts.lib.step import run_step, spare_pandas, step_parser
 from scripts.lib.tables import DOWNLOADS
 from scripts.lib.tars import TarWriter
 
@@ -187,13 +188,20 @@ def main(argv: Sequence[str] | None = None) -> None:
     LOG.info("partition %s: %d candidate rows, %d photos", arguments.part, len(rows), len(first))
     with Spool(arguments.tar.with_name(arguments.tar.name + ".spool"), arguments.recipe) as spool:
         candidates = {image_id: candidate_of(row) for image_id, row in first.items()}
+        take_over(arguments.tar, arguments.status, first, candidates, spool)
         asyncio.run(fetch_all(list(candidates.values()), settings, paths, spool, arguments.part))
         status = write_tar(rows, first, candidates, spool, arguments.tar)
         account = account_for(len(rows), (row["reason"] for row in status))
         write_table(arguments.status, table_of(status, DOWNLOADS))
         spool.remove()
+        forget(arguments.tar, arguments.status)
     LOG.info("read %d, with bytes %d, without %s", account["read"], account["kept"], account["rejected"])
+    failed = sum(account["rejected"].get(reason, 0) for reason in PASSING)
+    if failed:
+        names = " and ".join(f"{path.name} to {before(path).name}" for path in (arguments.tar, arguments.status))
+        LOG.warning("%d photos may come at another time; to ask for these alone, rename %s, then run", failed, names)
 
 
 if __name__ == "__main__":
+    spare_pandas()
     run_step(main)
