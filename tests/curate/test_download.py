@@ -6,107 +6,40 @@ import fcntl
 import hashlib
 import os
 import tarfile
-from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
-import pyarrow.parquet as pq
 import pytest
 
-from scripts.curate import download
 from scripts.curate.answers import retry_after
 from scripts.curate.content import text_kind
 from scripts.curate.settings import (
-    DownloadPolicy,
-    DownloadSettings,
     FolderSource,
     FolderStore,
     FractalSource,
     HttpStore,
-    MetadataFile,
-    Source,
-    Store,
     TarStore,
-    YfccSource,
 )
 from scripts.curate.spool import Spool
 from scripts.curate.stores import Candidate, Outcome, fill_address
 from scripts.lib.errors import UserError
-from scripts.lib.files import table_of, write_table
-from scripts.lib.recipe import write_recipe
-from scripts.lib.tables import CANDIDATES, DOWNLOADS
 from scripts.lib.tars import TarReader, TarWriter
-from tests.curate.photo_server import PHOTO, PLACEHOLDER, PhotoServer, jpeg, photo_server
-
-POLICY = DownloadPolicy(
-    connections=8,
-    connections_per_host=8,
-    timeout_seconds=5.0,
-    max_bytes=200_000,
-    retries=2,
-    backoff_seconds=0.01,
-    allow_private_addresses=True,
-    obey=("robots_txt", "x_robots_tag", "tdm_reservation"),
-    patience_seconds=2.0,
-    max_failed_share=0.5,
-    placeholder_sha256=(hashlib.sha256(PLACEHOLDER).hexdigest(),),
-    placeholder_bytes=(),
-)
-
-
-def yfcc(*stores: Store, name: str = "photos") -> YfccSource:
-    return YfccSource(name=name, kind="yfcc100m", files=(MetadataFile(path="rows"),), stores=stores)
-
-
-def candidates(path: Path, images: Sequence[tuple[str, str]], source: str = "photos", part: str = "0") -> Path:
-    """Write a candidate table: (image id, locator) for each row."""
-    rows = []
-    for index, (image_id, locator) in enumerate(images):
-        row: dict[str, Any] = dict.fromkeys(CANDIDATES.names)
-        row |= {"image_id": image_id, "source": source, "file": f"{source}-000", "row": index + 1}
-        row |= {"part": part, "locator": locator, "download_url": locator}
-        rows.append(row)
-    write_table(path, table_of(rows, CANDIDATES))
-    return path
-
-
-class Run:
-    """One call of `main` in a folder of its own."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.tar, self.status = folder / "out" / "0.tar", folder / "out" / "0.parquet"
-
-    def __call__(
-        self, tables: Sequence[Path], *sources: Source, stores: Sequence[str] = ("",), **policy: Any
-    ) -> list[dict[str, Any]]:
-        chosen = POLICY.model_copy(update=policy)
-        recipe = write_recipe(DownloadSettings(policy=chosen, sources=sources, user_agent="test"))
-        flags = ["--candidates", *map(str, tables), "--local-stores", *stores]
-        outputs = ["--tar", str(self.tar), "--status", str(self.status)]
-        download.main(["--recipe", recipe, "--part", "0", *flags, *outputs])
-        table = pq.read_table(self.status)
-        assert table.schema.equals(DOWNLOADS)
-        assert sorted(item.name for item in self.tar.parent.iterdir()) == ["0.parquet", "0.tar"]
-        rows: list[dict[str, Any]] = table.to_pylist()
-        return rows
-
-
-@pytest.fixture
-def run(tmp_path: Path) -> Run:
-    return Run(tmp_path)
-
-
-@pytest.fixture
-def server() -> Iterator[PhotoServer]:
-    with photo_server() as running:
-        yield running
-
+from tests.curate.download_run import POLICY, Run, candidates, yfcc
+from tests.curate.photo_server import PHOTO, PhotoServer, jpeg, own_photo, photo_server
 
 EXPECTED = {
     "photo": "",
     "moved": "",
     "busy": "",
+    "flaky": "",
+    "otherbot": "",
+    "noai": "opted_out_ai",
+    "noml": "opted_out_ai",
+    "tonoai": "opted_out_ai",
+    "tdm": "opted_out_tdm",
+    "teapot": "download_failed",
+    "reset": "download_failed",
+    "gone": "not_found",
+    "xml": "not_an_image",
     "missing": "not_found",
     "forbidden": "not_found",
     "html": "not_an_image",
@@ -135,12 +68,13 @@ def test_every_answer_has_its_reason(server: PhotoServer, run: Run, tmp_path: Pa
     }
     assert [row["image_id"] for row in rows] == sorted(row["image_id"] for row in rows)
     with tarfile.open(run.tar) as tar:
-        assert tar.getnames() == ["busy.jpg", "moved.jpg", "photo.jpg"]
+        assert tar.getnames() == ["busy.jpg", "flaky.jpg", "moved.jpg", "otherbot.jpg", "photo.jpg"]
     with TarReader(run.tar) as reader:
         for row in rows:
             if row["reason"] == "":
                 content = reader.read(row["offset"], row["size"])
-                assert content == PHOTO
+                own = row["image_id"] in ("busy", "flaky", "otherbot")
+                assert content == (own_photo(f"/{row['image_id']}") if own else PHOTO)
                 assert hashlib.sha256(content).hexdigest() == row["sha256"]
     assert {row["image_id"]: row["address"] for row in rows}["moved"] == f"{server.base}/photo-moved"
 
