@@ -93,17 +93,6 @@ def test_failures_are_tried_again_and_refusals_are_not(server: PhotoServer, run:
     assert counts == {"error": 3, "short": 3, "missing": 1, "html": 1}
 
 
-def test_private_addresses_are_refused_at_connect(server: PhotoServer, run: Run, tmp_path: Path) -> None:
-    spellings = ["127.0.0.1", "127.1", "2130706433", "0x7f.1", "localhost", "[::1]", "[::ffff:127.0.0.1]", "0"]
-    port = server.server_address[1]
-    images = [(f"a{index}", f"http://{host}:{port}/photo") for index, host in enumerate(spellings)]
-    table = candidates(tmp_path / "c.parquet", images)
-    rows = run([table], yfcc(HttpStore(url="{download_url}")), allow_private_addresses=False)
-    assert [row["reason"] for row in rows] == ["address_refused"] * len(spellings)
-    assert "private or special address" in rows[0]["detail"]
-    assert server.requests == []
-
-
 def test_next_store_is_asked_only_when_the_first_is_sure(server: PhotoServer, run: Run, tmp_path: Path) -> None:
     images = [
         ("missing", f"{server.base}/photo"),
