@@ -55,7 +55,7 @@ class Progress:
         """Return the state after `seconds` of this process: how far, how fast, how long, and what was not to be had."""
         new = self.done - self.earlier
         rate = new / seconds
-        left = f"{(self.total - self.done) / rate / 60:.0f} min left" if new else "time left unknown"
+        left = f"{_span((self.total - self.done) / rate)} left" if new else "time left unknown"
         lost = ", ".join(f"{reason} {number}" for reason, number in sorted(self.reasons.items()) if reason)
         return (
             f"{self.done} of {self.total} photos ({self.done / self.total:.0%}), {self.bytes / 1e6:.0f} MB,"
@@ -91,3 +91,9 @@ class Progress:
             " internet: run this step on a node that has, or set HTTPS_PROXY), then run again: what arrived is kept,"
             " and only what failed is asked for again. To take such photos for lost instead, raise the share."
         )
+
+
+def _span(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
