@@ -15,6 +15,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from scripts.lib.disk import name_path
+
 ROW_GROUP_ROWS = 65_536  # pinned, because the row group size changes the bytes of a Parquet file
 
 
@@ -34,6 +36,9 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
             os.fsync(handle.fileno())
         os.replace(private, target)
         sync_folder(target.parent)
+    except OSError as error:
+        name_path(error, target)
+        raise
     finally:
         private.unlink(missing_ok=True)
 

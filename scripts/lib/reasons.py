@@ -25,6 +25,9 @@ class DownloadReason(StrEnum):
 
     REPEATED_ID = "repeated_id"  # an earlier candidate row names the same image
     ADDRESS_REFUSED = "address_refused"  # scheme or network that the config does not allow
+    ROBOTS_DISALLOWED = "robots_disallowed"  # the host's robots.txt forbids it
+    OPTED_OUT_AI = "opted_out_ai"  # X-Robots-Tag: noai, noml, ...
+    OPTED_OUT_TDM = "opted_out_tdm"  # text and data mining is reserved (TDMRep)
     NOT_FOUND = "not_found"  # the store answers that it has no such file
     PLACEHOLDER = "placeholder"  # the site's "photo unavailable" picture
     NOT_AN_IMAGE = "not_an_image"  # HTML, XML or other content under an image's address
