@@ -17,6 +17,7 @@ rule all:
     default_target: True
     input:
         "results/report/index.html",
+        "results/evaluate/compare_encoders.csv",
         "results/shard/write_metadata/pass_metadata.csv",
         "results/shard/write_card.md",
 
@@ -26,4 +27,5 @@ include: "rules/filter.smk"
 include: "rules/shard.smk"
 include: "rules/pretrain.smk"
 include: "rules/evaluate.smk"
+include: "rules/evaluate_frozen.smk"
 include: "rules/report.smk"
