@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from scripts.evaluate.scores import Mask, Result, Scores
+from scripts.lib.draws import generator
 
 
 def precision_recall(scores: npt.NDArray[Any], truth: Mask) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
@@ -36,6 +37,7 @@ def eleven_point_ap(scores: npt.NDArray[Any], truth: Mask) -> float:
     return float(np.mean([best.max() for best in reached]))
 
 
+RANKINGS = 20  # for the chance level
 METRICS = {"map_area": area_ap, "map_11_point": eleven_point_ap}
 
 
@@ -48,12 +50,14 @@ def ranking_rows(what: tuple[str, str, str, str], scores: Scores, accepted: Mask
         accepted: [n, classes], the labels that each test image has.
         more: further fields of `Result`.
 
-    Classes without a test image have no average precision and are left out. Chance is that of equal scores, which is
-    the class's share of the test images.
+    Classes without a test image have no average precision and are left out. Chance is the mean over random rankings:
+    the best precision that remains, which eleven points take, is above the class's share of the images by luck alone.
     """
     run, task, protocol, seed = what
     present = np.flatnonzero(accepted.any(axis=0))
-    chance = 100.0 * float(accepted[:, present].mean(axis=0).mean())
+    rankings = [generator(number, "random ranking").permutation(len(scores)) for number in range(RANKINGS)]
     for name, metric in METRICS.items():
+        lucky = [metric(ranking, accepted[:, label]) for ranking in rankings for label in present]
+        chance = 100.0 * float(np.mean(lucky))
         value = 100.0 * float(np.mean([metric(scores[:, label], accepted[:, label]) for label in present]))
         yield Result(run, task, protocol, name, value, len(accepted), chance, seed, **more).row()

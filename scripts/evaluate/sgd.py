@@ -47,13 +47,12 @@ def train_head(
     """
     weights, biases = first_head(recipe, classes, rows.shape[-1], seed)
     head = Sgd(weights.to(rows.device), biases.to(rows.device), recipe)
-    with torch.inference_mode():
-        for epoch in range(recipe.epochs):
-            view = rows if rows.dim() == 2 else rows[:, epoch % rows.shape[1]]
-            order = generator(seed, "sgd probe order", epoch).permutation(len(rows))
-            for batch in torch.split(torch.from_numpy(order).to(rows.device), recipe.batch_size):
-                head.step(view[batch], labels[batch], learning_rate(recipe, epoch))
-            yield epoch + 1, (head.weights, head.biases)
+    for epoch in range(recipe.epochs):
+        view = rows if rows.dim() == 2 else rows[:, epoch % rows.shape[1]]
+        order = generator(seed, "sgd probe order", epoch).permutation(len(rows))
+        for batch in torch.split(torch.from_numpy(order).to(rows.device), recipe.batch_size):
+            head.step(view[batch], labels[batch], learning_rate(recipe, epoch))
+        yield epoch + 1, (head.weights, head.biases)
 
 
 class Sgd:

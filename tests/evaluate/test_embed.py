@@ -125,7 +125,7 @@ def test_shards_change_nothing_but_rounding(tmp_path: Path, tiny: Path, shard_im
 
 
 def test_a_killed_pass_keeps_its_shards(tmp_path: Path, tiny: Path, caplog: pytest.LogCaptureFixture):
-    paths = tars(tmp_path, train=150)
+    paths = tars(tmp_path, train=60)
     list_task.main(["--recipe", json.dumps({"task": task_of()}), "--paths", *paths, "--out", str(tmp_path / "items")])
     flags = arguments(tmp_path, tiny, task_of(), paths, 1, shard_images=1)
     process = subprocess.Popen([sys.executable, "-m", "scripts.evaluate.embed", *flags], stderr=subprocess.PIPE)
