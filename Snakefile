@@ -18,6 +18,7 @@ rule all:
     default_target: True
     input:
         "results/report/index.html",
+        "results/evaluate/compare_encoders.csv",
         "results/shard/write_metadata/pass_metadata.csv",
         "results/shard/write_card.md",
         PLAN.review_targets,
@@ -35,4 +36,5 @@ include: "rules/filter_review.smk"
 include: "rules/shard.smk"
 include: "rules/pretrain.smk"
 include: "rules/evaluate.smk"
+include: "rules/evaluate_frozen.smk"
 include: "rules/report.smk"

@@ -157,7 +157,54 @@ TASK_ITEMS = pa.schema(
         ("class_name", pa.string()),
         ("offset", pa.int64()),  # in the tar; -1 for files and generated images
         ("size", pa.int64()),
+        ("accepted", pa.list_(pa.int32())),  # all labels that the image has; mostly the one
     ]
 )
 
-RESULT_COLUMNS = ("run", "task", "protocol", "metric", "value", "n", "seed", "chance")
+# evaluate/<protocol>: one row for each run, task, protocol, metric and seed; "" where a column says nothing
+RESULT_COLUMNS = (
+    "run",
+    "task",
+    "protocol",
+    "metric",
+    "value",
+    "n",  # test images, or what else the value is a mean over
+    "seed",  # of this fit or draw
+    "chance",
+    "low",  # 95 % interval of the value
+    "high",
+    "sd",  # over repeats within this row, such as episodes
+    "repeats",
+    "selected_on",  # what a choice rested on; never the test split
+    "settings",  # JSON: what the protocol was run with, choices included
+    "inputs",  # JSON: SHA-256 of weights and labelled set, view of the images
+)
+
+# evaluate/<protocol>: one row for each protocol and seed that answers for each test image
+PREDICTIONS = pa.schema(
+    [
+        ("run", pa.string()),
+        ("task", pa.string()),
+        ("protocol", pa.string()),
+        ("seed", pa.string()),
+        ("inputs", pa.string()),  # JSON, as in the results
+        ("predicted", pa.list_(pa.int32())),  # labels, in the order of the test split
+        ("right", pa.list_(pa.bool_())),
+    ]
+)
+
+# evaluate/compare_encoders: one row for each task, protocol and pair of encoders
+COMPARISON_COLUMNS = (
+    "task",
+    "protocol",
+    "metric",
+    "run",
+    "other",
+    "difference",  # points, run minus other
+    "low",  # 95 % interval
+    "high",
+    "n",  # test images, the same for both
+    "seeds",  # fits averaged for each image
+    "draws",
+    "seed",
+)

@@ -94,7 +94,9 @@ def _trained(settings: WriteReportSettings) -> str:
 
 
 def _learnt(scores: Sequence[Score]) -> str:
-    differences = [score.difference for score in scores if score.difference is not None]
+    # The effective rank is a number of directions, not per cent.
+    shares = [score for score in scores if score.metric != "effective_rank"]
+    differences = [score.difference for score in shares if score.difference is not None]
     if not scores:
         return "Not measured: no encoder was evaluated."
     if not differences:

@@ -157,12 +157,20 @@ def _score(score: Score) -> Values:
         "protocol": score.protocol.replace("_", " "),
         "metric": score.metric.replace("_", " "),
         "value": f"{score.mean:.1f}",
-        "spread": "" if score.spread is None else f"± {score.spread:.1f}, {score.seeds} seeds",
+        "spread": ""
+        if score.spread is None
+        else f"± {score.spread:.1f}, {score.repeats or score.seeds} {_what(score)}",
         "twin": NONE if score.twin is None else f"{score.twin:.1f}",
         "difference": NONE if score.difference is None else signed(score.difference, 1),
         "chance": f"{score.chance:.1f}",
         "images": score.images,
     }
+
+
+def _what(score: Score) -> str:
+    if score.repeats:
+        return "episodes"
+    return "draws" if score.protocol.startswith("low_shot") else "seeds"
 
 
 def published_values(scores: Sequence[Score], settings: WriteReportSettings) -> Values:

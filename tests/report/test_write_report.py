@@ -12,6 +12,7 @@ import pytest
 
 from scripts.lib.human_figures import LeakRate, ReviewFigures
 from scripts.lib.reasons import all_reasons
+from scripts.lib.tables import RESULT_COLUMNS
 from scripts.report.count_funnel import main as count_funnel
 from scripts.report.draw_contact_sheets import main as draw_contact_sheets
 from scripts.report.draw_curves import main as draw_curves
@@ -21,11 +22,12 @@ from tests.report.made import HOSTILE, jpeg, selection_row, train_recipe, write_
 from tests.report.people import NOBODY, one_audit, people_flags, two_reviewers
 
 VOID = {"meta", "img", "br", "path", "rect", "use", "line", "circle"}
+MORE = "," * (len(RESULT_COLUMNS) - 8)  # the columns that may be empty
 RESULTS = [
-    "run,task,protocol,metric,value,n,seed,chance",
-    "run_one,fractals,knn20,top1,41.25,100,,10",
-    "run_one-untrained,fractals,knn20,top1,30.0,100,,10",
-    *(f"run_one,imagenet1k,linear_probe,top1,{59 + seed},50000,{seed},0.1" for seed in range(3)),
+    ",".join(RESULT_COLUMNS),
+    f"run_one,fractals,knn20,top1,41.25,100,,10{MORE}",
+    f"run_one-untrained,fractals,knn20,top1,30.0,100,,10{MORE}",
+    *(f"run_one,imagenet1k,linear_lbfgs,top1,{59 + seed},50000,{seed},0.1{MORE}" for seed in range(3)),
 ]
 
 

@@ -18,6 +18,7 @@ import torch
 import torchvision
 import webdataset
 
+from scripts.lib.tables import RESULT_COLUMNS
 from tests.conftest import ROOT
 from tests.workflow import planned_jobs, run_snakemake
 
@@ -156,10 +157,19 @@ def test_training_moved_the_encoder_and_the_loss(demo: Path) -> None:
 
 def test_results_have_every_encoder_and_protocol(demo: Path) -> None:
     results = pd.read_csv(demo / "results/evaluate/collect_results.csv")
-    assert list(results.columns) == ["run", "task", "protocol", "metric", "value", "n", "seed", "chance"]
+    assert list(results.columns) == list(RESULT_COLUMNS)
     assert set(results.run) == {RUN, f"{RUN}-untrained"}
-    assert {name.split("_")[0] for name in results.protocol} == {"knn", "linear"}
-    assert results.value.between(0, 100).all()
+    assert {name.split("_")[0] for name in results.protocol} == {"knn", "linear", "low", "few", "kmeans", "rank"}
+    shares = results[~results.metric.isin(["ari", "effective_rank"])]
+    assert shares.value.between(0, 100).all()
+    assert (shares.low.dropna() <= shares.value[shares.low.notna()]).all()
+    assert all(json.loads(each) for each in results.settings)
+
+
+def test_every_pair_of_encoders_is_compared(demo: Path) -> None:
+    pairs = pd.read_csv(demo / "results/evaluate/compare_encoders.csv")
+    assert set(pairs.run) == {RUN} and set(pairs.other) == {f"{RUN}-untrained"}
+    assert (pairs.low <= pairs.difference).all() and (pairs.difference <= pairs.high).all()
 
 
 def test_the_report_stands_alone(demo: Path, funnel: dict) -> None:

@@ -81,3 +81,24 @@ def test_a_run_is_fingerprinted_with_its_own_method_and_family_of_encoders() -> 
     assert not {"vit.py", "dino.py", "swav.py", "simclr.py", "moco_v2_cld.py"} & names
     hashes = [plan().code("pretrain.train", "pretrain.methods", ["moco_v2"], encoder) for encoder in ENCODERS]
     assert hashes[0] == hashes[1] != hashes[2]
+
+
+def test_a_protocol_that_is_off_or_has_other_tasks_makes_no_file() -> None:
+    encoders = len(plan().encoders)
+    assert len(plan(evaluate__few_shot=None).protocol_tables) == len(plan().protocol_tables) - 2 * encoders
+    one = plan(evaluate__cluster__tasks=["places205"])
+    assert [path for path in one.protocol_tables if "/cluster/" in path] == [
+        f"results/evaluate/cluster/{encoder}/places205.csv" for encoder in one.encoders
+    ]
+    assert not [path for path in plan().protocol_predictions if "/few_shot/" in path or "/rank_me/" in path]
+    with pytest.raises(UserError, match="evaluate.few_shot is null"):
+        plan(evaluate__few_shot=None).protocol_recipe("few_shot")
+
+
+def test_where_a_protocol_runs_is_not_in_its_recipe() -> None:
+    assert plan(evaluate__cluster__tasks=["places205"]).protocol_recipe("cluster") == plan().protocol_recipe("cluster")
+
+
+def test_a_protocol_cannot_name_a_task_that_is_not_there() -> None:
+    with pytest.raises(UserError, match=r"knn\.tasks: evaluate\.tasks has no task cifar10"):
+        plan(evaluate__knn__tasks=["cifar10"])
