@@ -22,6 +22,10 @@ Licence = Literal[
     "CC-BY-NC-ND-2.0",
     "CC-BY-4.0",
     "CC-BY-SA-4.0",
+    "CC-BY-ND-4.0",
+    "CC-BY-NC-4.0",
+    "CC-BY-NC-SA-4.0",
+    "CC-BY-NC-ND-4.0",
     "CC0-1.0",
     "PDM-1.0",  # Public Domain Mark; no SPDX id exists, the name is Creative Commons' own
 ]

@@ -88,7 +88,7 @@ def test_select_candidates_ends_each_metadata_hazard_under_its_reason(
     recipe = {"source": source, "licences": ["CC-BY-2.0"], "partition_bits": 1}
     recipe["require"] = ["creator", "page_url", "download_url", "licence_url"]
     argv = ["--recipe", json.dumps(recipe), "--file", "planted-000", "--metadata", str(planted / "metadata.tsv")]
-    argv += ["--table", "", "--candidates", str(tmp_path / "c"), "--rejected", str(tmp_path / "r")]
+    argv += ["--table", "", "--threads", "1", "--candidates", str(tmp_path / "c"), "--rejected", str(tmp_path / "r")]
     select_candidates.main([*argv, "--account", str(tmp_path / "a")])
     account = json.loads((tmp_path / "a").read_text())
     assert account["read"] == len(truth)
