@@ -7,6 +7,7 @@ import re
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+import numpy as np
 import simplejpeg
 from PIL import Image
 
@@ -16,6 +17,8 @@ from scripts.curate.settings import InspectImagesSettings
 from scripts.lib.embedded.strip import take_apart
 from scripts.lib.images import open_image, orientation_of, sniff_format, to_rgb
 from scripts.lib.reasons import InspectionReason
+
+_LEVELS = np.arange(256, dtype=np.int64)
 
 
 @dataclass(frozen=True)
@@ -141,9 +144,8 @@ def colour_std(picture: Image.Image) -> float:
 
 
 def _std(counts: list[int]) -> float:
-    total = sum(counts)
-    first = sum(level * count for level, count in enumerate(counts))
-    second = sum(level * level * count for level, count in enumerate(counts))
+    numbers = np.array(counts, dtype=np.int64)
+    total, first, second = (int(_LEVELS**power @ numbers) for power in range(3))
     variance_times_total_squared = total * second - first * first  # exact: Python integers
     return math.sqrt(variance_times_total_squared) / total
 
