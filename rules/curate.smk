@@ -105,6 +105,7 @@ rule inspect_images:
         "logs/curate/inspect_images/{part}.log",
     conda:
         "../envs/data.yaml"
+    threads: 2
     resources:
         mem_mb=3000,
         runtime=240,
@@ -113,7 +114,7 @@ rule inspect_images:
         code=PLAN.code("curate.inspect_images"),
     shell:
         "python -m scripts.curate.inspect_images --recipe {params.recipe:q} --tar {input.tar} --status {input.status}"
-        " --out {output} > {log} 2>&1"
+        " --threads {threads} --out {output} > {log} 2>&1"
 
 
 rule deduplicate:

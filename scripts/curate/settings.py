@@ -165,8 +165,9 @@ class InspectImagesSettings(Settings):
 
     max_pixels: Positive
     max_bytes: Positive
-    timeout_seconds: float = Field(gt=0)  # wall clock for each image
-    memory_mb: Positive  # address space of a decoding process above its own
+    cpu_seconds: float = Field(gt=0)  # processor time for each image: the same on a busy machine
+    timeout_seconds: float = Field(gt=0)  # wall clock for each image, for a process that does nothing
+    memory_mb: Positive  # address space of a decoding process above its own, which takes about 45 MB
 
 
 class DeduplicateSettings(Settings):

@@ -1,8 +1,9 @@
 """Give each candidate of a part its verdict: the first reason against it, in the order of the pipeline, or none.
 
-Order: no bytes, does not decode, too small, single colour, duplicate, reviewer says drop, detector failed, face,
-person. A reviewer's `keep` overrules the detectors and nothing else: a duplicate of a kept image, or an image that
-does not decode, stays dropped whatever a reviewer says. A score equal to the threshold drops.
+Order: no bytes, does not decode, too small, single colour, duplicate, reviewer says drop, tagged person, thumbnail
+differs, detector failed, face, person. A reviewer's `keep` overrules metadata and detectors and nothing else: a
+duplicate of a kept image, or an image that does not decode, stays dropped whatever a reviewer says. A score equal to
+the threshold drops.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from scripts.filter.embedded_signals import COLUMNS, judge_embedded
 from scripts.filter.human_verdicts import HumanVerdict, read_human_verdicts
 from scripts.filter.settings import JudgeSettings
 from scripts.lib.accounting import account_for
@@ -65,7 +67,7 @@ def judge_image(image_id: str, status: Row, known: Evidence, settings: JudgeSett
     human = known.human.get(image_id)
     if human is not None:
         return (str(FilterReason.HUMAN_VERDICT) if human.verdict == "drop" else ""), human.evidence
-    return judge_detections(image_id, known, settings)
+    return judge_embedded(inspection, settings.embedded) or judge_detections(image_id, known, settings)
 
 
 def judge_picture(inspection: Row, settings: JudgeSettings) -> Judgement | None:
@@ -193,7 +195,7 @@ def read_detections(paths: Sequence[str], names: Iterable[str], due: Iterable[st
 
 def read_evidence(arguments: Any, status: pa.Table, settings: JudgeSettings) -> Evidence:
     """Read and cross-check all tables of a part."""
-    columns = ["image_id", "reason", "detail", "width", "height", "colour_std"]
+    columns = ["image_id", "reason", "detail", "width", "height", "colour_std", *COLUMNS]
     inspections = rows_by_image(pq.read_table(arguments.inspection, columns=columns), str(arguments.inspection))
     stored = status.filter(pc.equal(status["reason"], ""))["image_id"].to_pylist()
     check_images(stored, inspections, str(arguments.inspection))

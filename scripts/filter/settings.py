@@ -104,11 +104,19 @@ class PersonVote(Settings):
     detector: PersonDetector
 
 
+class EmbeddedLimits(Settings):
+    """What an image's own metadata may say. None: the signal is not used."""
+
+    max_face_regions: int | None = Field(ge=0)  # persons whom EXIF's companions (XMP) frame or name
+    max_thumbnail_distance: int | None = Field(ge=0, le=64)  # bits between the hashes of thumbnail and picture
+
+
 class JudgeLimits(Settings):
     """What `judge` asks of an image besides the detectors."""
 
     min_side: int = Field(ge=0)  # pixels
     min_colour_std: float = Field(ge=0)  # levels 0-255; below, an image is of a single colour
+    embedded: EmbeddedLimits
 
 
 class JudgeSettings(JudgeLimits):

@@ -45,7 +45,8 @@ class InspectionReason(StrEnum):
     ANIMATED = "animated"
     UNDECODABLE = "undecodable"  # truncated, patched or damaged
     DECODER_CRASH = "decoder_crash"  # the decoding process died
-    DECODER_TIMEOUT = "decoder_timeout"
+    DECODER_TIMEOUT = "decoder_timeout"  # more processor or wall time than allowed
+    DECODER_MEMORY = "decoder_memory"  # more memory than allowed
 
 
 class FilterReason(StrEnum):
@@ -56,6 +57,8 @@ class FilterReason(StrEnum):
     EXACT_DUPLICATE = "exact_duplicate"
     NEAR_DUPLICATE = "near_duplicate"
     HUMAN_VERDICT = "human_verdict"  # a reviewer says drop
+    TAGGED_PERSON = "tagged_person"  # the file's own metadata frame or name a person
+    THUMBNAIL_DIFFERS = "thumbnail_differs"  # the file holds a thumbnail of another, or an earlier, picture
     DETECTOR_FAILED = "detector_failed"  # not measured, hence not kept
     FACE = "face"
     PERSON = "person"

@@ -60,6 +60,10 @@ INSPECTIONS = pa.schema(
         ("sha256", pa.string()),  # of the file's bytes
         ("phash", pa.uint64()),
         ("phash_mirror", pa.uint64()),
+        # what the file's metadata say; null: there and unreadable
+        ("position", pa.bool_()),  # EXIF or XMP hold a latitude or longitude
+        ("face_regions", pa.int32()),  # persons whom they frame or name
+        ("thumbnail_distance", pa.int32()),  # perceptual-hash bits between thumbnail and picture; null without one
     ]
 )
 
@@ -130,7 +134,9 @@ SHARD_INDEX = pa.schema(
         ("member", pa.string()),
         ("offset", pa.int64()),
         ("size", pa.int64()),
-        ("sha256", pa.string()),
+        ("sha256", pa.string()),  # of the member
+        ("source_sha256", pa.string()),  # of the file as it was downloaded and inspected
+        ("source_metadata", pa.string()),  # what that file carried besides the picture, e.g. "position,thumbnail"
     ]
 )
 
@@ -144,7 +150,8 @@ METADATA = pa.schema(
         *_ATTRIBUTION,
         ("width", pa.int32()),
         ("height", pa.int32()),
-        ("sha256", pa.string()),
+        ("sha256", pa.string()),  # of the file in the shard
+        ("source_sha256", pa.string()),  # of the file as it was downloaded
     ]
 )
 

@@ -16,7 +16,7 @@ from scripts.filter.settings import (
 from scripts.lib import identity
 from scripts.lib.errors import UserError
 from scripts.lib.recipe import write_recipe
-from scripts.shard.settings import WriteShardsSettings
+from scripts.shard.settings import WriteCardSettings, WriteShardsSettings
 
 Detector = FaceDetector | PersonDetector
 
@@ -69,6 +69,7 @@ class FilterPlan:
         return JudgeSettings(
             min_side=chosen.judge.min_side,
             min_colour_std=chosen.judge.min_colour_std,
+            embedded=chosen.judge.embedded,
             face_scores={vote.detector.name: vote.drop_score for vote in chosen.face_detectors},
             person_scores={vote.detector.name: vote.drop_score for vote in chosen.person_detectors},
         )
@@ -99,8 +100,10 @@ class ShardPlan:
 
     def write_shards_recipe(self) -> str:
         """Return the recipe of `write_shards` and `write_metadata`."""
-        return write_recipe(WriteShardsSettings(count=self.config.shard.count))
+        shard = self.config.shard
+        return write_recipe(WriteShardsSettings(count=shard.count, embedded_metadata=shard.embedded_metadata))
 
     def write_card_recipe(self) -> str:
         """Return the recipe of `write_card`."""
-        return write_recipe(self.config.shard.card)
+        shard = self.config.shard
+        return write_recipe(WriteCardSettings(**dict(shard.card), embedded_metadata=shard.embedded_metadata))

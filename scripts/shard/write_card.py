@@ -23,6 +23,7 @@ from scripts.lib.tables import METADATA, SHARD_INDEX
 from scripts.shard.card_sections import (
     choice_section,
     counted,
+    embedded_section,
     fixed_sections,
     head,
     leak_section,
@@ -31,16 +32,18 @@ from scripts.shard.card_sections import (
     title_section,
     year_section,
 )
-from scripts.shard.settings import DatasetCard
+from scripts.shard.settings import WriteCardSettings
 
 LOG = logging.getLogger(__name__)
 
 
-def write_card(card: DatasetCard, account: Account, metadata: pa.Table, index: pa.Table, leak: LeakRate | None) -> str:
+def write_card(
+    card: WriteCardSettings, account: Account, metadata: pa.Table, index: pa.Table, leak: LeakRate | None
+) -> str:
     """Return the dataset card.
 
     Args:
-        card: title, version, contact.
+        card: title, version, contact, and what was done with the files' metadata.
         account: candidates read, kept and rejected by reason.
         metadata: rows of `METADATA`.
         index: rows of `SHARD_INDEX`.
@@ -71,6 +74,7 @@ def write_card(card: DatasetCard, account: Account, metadata: pa.Table, index: p
         year_section(metadata),
         size_section(metadata, index),
         leak_section(leak),
+        embedded_section(card.embedded_metadata, index["source_metadata"].to_pylist()),
         fixed_sections(card),
     ]
     return "\n\n".join("\n".join(section) for section in sections) + "\n"
@@ -79,14 +83,14 @@ def write_card(card: DatasetCard, account: Account, metadata: pa.Table, index: p
 def main(argv: Sequence[str] | None = None) -> None:
     """Parse flags, read, write the card."""
     parser = step_parser(__doc__)
-    parser.add_argument("--recipe", required=True, help="DatasetCard as JSON")
+    parser.add_argument("--recipe", required=True, help="WriteCardSettings as JSON")
     parser.add_argument("--selection", required=True, type=Path)
     parser.add_argument("--metadata", required=True, type=Path)
     parser.add_argument("--indexes", nargs="*", default=[], type=Path, help="indexes of all shards")
     parser.add_argument("--leak-rate", required=True, help="JSON of measure_leak_rate; empty when there is no audit")
     parser.add_argument("--out", required=True, type=Path)
     flags = parser.parse_args(argv)
-    card = read_recipe(DatasetCard, flags.recipe)
+    card = read_recipe(WriteCardSettings, flags.recipe)
 
     selection = pq.read_table(flags.selection, columns=["keep", "reason"])
     if sum(selection["keep"].to_pylist()) != selection["reason"].to_pylist().count(""):

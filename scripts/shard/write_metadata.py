@@ -33,7 +33,7 @@ from scripts.shard.settings import WriteShardsSettings
 LOG = logging.getLogger(__name__)
 PASS_HEADER = ("", "unickname", "datetaken", "licensename", "hash", "latitude", "longitude")
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
-_FROM_INDEX = ("shard", "member")
+_FROM_INDEX = ("shard", "member", "sha256", "source_sha256")
 
 
 def encode_name(name: str) -> str:
@@ -67,11 +67,12 @@ def join_metadata(selection: pa.Table, index: pa.Table, count: int) -> pa.Table:
     """
     kept = selection.filter(pc.field("keep")).sort_by("image_id")
     index = index.sort_by("image_id")
-    for name in ("image_id", "sha256"):
-        if kept[name].combine_chunks() != index[name].combine_chunks():
+    # The selection knows the file that was downloaded, whose metadata the shard's file may no longer have.
+    for ours, theirs in (("image_id", "image_id"), ("sha256", "source_sha256")):
+        if kept[ours].combine_chunks() != index[theirs].combine_chunks():
             raise UserError(
                 f"the shards do not hold what the selection keeps ({index.num_rows} images in the shards, "
-                f"{kept.num_rows} in the selection, column {name} differs); remake them with snakemake --forcerun "
+                f"{kept.num_rows} in the selection, column {theirs} differs); remake them with snakemake --forcerun "
                 "write_shards"
             )
     for image_id, shard in zip(index["image_id"].to_pylist(), index["shard"].to_pylist(), strict=True):
@@ -112,7 +113,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     settings = read_recipe(WriteShardsSettings, flags.recipe)
 
     wanted = [name for name in METADATA.names if name not in _FROM_INDEX]
-    selection = pq.read_table(flags.selection, columns=[*wanted, "keep"], filters=pc.field("keep"))
+    selection = pq.read_table(flags.selection, columns=[*wanted, "sha256", "keep"], filters=pc.field("keep"))
     metadata = join_metadata(selection, read_tables(flags.indexes, SHARD_INDEX), settings.count)
     write_table(flags.metadata, metadata)
     write_csv(flags.pass_metadata, PASS_HEADER, pass_rows(metadata))

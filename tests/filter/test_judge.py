@@ -15,7 +15,14 @@ from scripts.lib.errors import UserError
 from scripts.lib.tables import CANDIDATES, DETECTIONS, DOWNLOADS, DUPLICATES, INSPECTIONS, VERDICTS
 from tests.filter.made import candidate, detection, download, duplicate, inspection, save
 
-RECIPE = {"min_side": 64, "min_colour_std": 1.0, "face_scores": {"fa": 0.5}, "person_scores": {"pa": 0.7, "pb": 0.3}}
+EMBEDDED = {"max_face_regions": 0, "max_thumbnail_distance": 8}
+RECIPE = {
+    "min_side": 64,
+    "min_colour_std": 1.0,
+    "embedded": EMBEDDED,
+    "face_scores": {"fa": 0.5},
+    "person_scores": {"pa": 0.7, "pb": 0.3},
+}
 
 
 class Case:
@@ -135,8 +142,13 @@ def test_the_first_reason_wins_when_all_hold(tmp_path: Path):
     case.inspections["a"].update(colour_std=9.0)
     assert case.judge()["a"][0] == "exact_duplicate"
     case.duplicates = []
+    case.inspections["a"].update(face_regions=1, thumbnail_distance=30)
     assert case.judge()["a"][0] == "human_verdict"
     case.human = ""
+    assert case.judge()["a"] == ("tagged_person", "1 tagged in the file's metadata > 0")
+    case.inspections["a"].update(face_regions=0)
+    assert case.judge()["a"] == ("thumbnail_differs", "thumbnail 30 bits from the picture > 8")
+    case.inspections["a"].update(thumbnail_distance=None)
     assert case.judge()["a"][0] == "detector_failed"
     case.score("a", pb=0.9)
     assert case.judge()["a"][0] == "face"
@@ -147,13 +159,14 @@ def test_the_first_reason_wins_when_all_hold(tmp_path: Path):
 
 
 def test_a_reviewer_keeps_against_detectors_and_against_nothing_else(tmp_path: Path, caplog: pytest.LogCaptureFixture):
-    case = Case(tmp_path, *"abcd")
+    case = Case(tmp_path, *"abcde")
     case.duplicates = [duplicate("a", "d", "near_duplicate"), duplicate("d", "d", "")]
+    case.inspections["e"].update(face_regions=3, thumbnail_distance=40)
     case.inspections["b"].update(height=10)
     case.scores["fa"]["c"] = detection("c", reason="detector_failed", detail="x")
-    case.human = "a,keep,Ann\nb,keep,Ann\nc,keep,Ann\nunknown,keep,Ann\n"
+    case.human = "a,keep,Ann\nb,keep,Ann\nc,keep,Ann\ne,keep,Ann\nunknown,keep,Ann\n"
     verdicts = case.judge()
-    assert [verdicts[name][0] for name in "abcd"] == ["near_duplicate", "too_small", "", ""]
+    assert [verdicts[name][0] for name in "abcde"] == ["near_duplicate", "too_small", "", "", ""]
     assert "2 images that a reviewer wants kept stay dropped" in caplog.text
 
 

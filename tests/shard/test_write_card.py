@@ -17,6 +17,7 @@ from tests.shard.made import MadeParts, make_parts
 from tests.shard.test_write_metadata import write
 
 CARD = {"title": 'Photos: a "test" <script>alert(1)</script>', "version": "1", "contact": "a_b@example.org"}
+CARD["embedded_metadata"] = "strip"
 
 
 def card_of(made: MadeParts, out: Path, leak: str = "") -> str:
@@ -58,6 +59,20 @@ def test_the_card_says_how_many_people_are_left(tmp_path: Path) -> None:
     assert (
         "1 of 3 images drawn by lot from 9 kept shows a person\\: 33 \\%, 95 \\% interval 0\\.84 \\% to 91 \\%" in text
     )
+
+
+@pytest.mark.parametrize(
+    ("mode", "text"), [("strip", "were removed when the shards were written"), ("keep", "as they were downloaded")]
+)
+def test_card_says_what_became_of_metadata(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str, text: str
+) -> None:
+    monkeypatch.setitem(CARD, "embedded_metadata", mode)
+    card = card_of(make_parts(tmp_path, secret=(0, 3, 4)), tmp_path / "out")  # 3 is not kept
+    assert text in card
+    assert "| a position (EXIF or XMP) | 2 | 20.0% |" in card
+    assert "| tags of faces or persons (XMP) | 2 | 20.0% |" in card
+    assert "| Photoshop or IPTC blocks | 0 | 0.0% |" in card
 
 
 def test_card_is_the_same_again(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 import math
@@ -11,6 +12,7 @@ import tarfile
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import safetensors.torch
@@ -18,6 +20,7 @@ import torch
 import torchvision
 import webdataset
 
+from scripts.lib.images import decode_image
 from scripts.lib.tables import RESULT_COLUMNS
 from tests.conftest import ROOT
 from tests.workflow import planned_jobs, run_snakemake
@@ -125,6 +128,39 @@ def test_the_index_gives_random_access(demo: Path) -> None:
         content = path.with_suffix(".tar").read_bytes()
         for row in index.itertuples():
             assert Image.open(io.BytesIO(content[row.offset : row.offset + row.size])).size[0] > 0
+
+
+def test_no_shard_says_where_a_photo_was_taken(demo: Path, selection: pd.DataFrame) -> None:
+    """The planted photos with a position pass, and their files in the shards are the same pictures without it."""
+    ids = {line["image_id"] for line in truth(demo) if line["hazard"] == "position"}
+    assert ids
+    assert set(selection.reason[selection.image_id.isin(ids)]) <= {"", "photographer_cap", "not_sampled"}
+    index = pd.concat(map(pd.read_parquet, sorted((demo / "results/shard/write_shards").glob("*.parquet"))))
+    found = index[index.image_id.isin(ids)]
+    assert len(found) >= 1
+    assert set(found.source_metadata) == {"position"}
+    assert (found.sha256 != found.source_sha256).all()
+    inspected = pd.concat(map(pd.read_parquet, sorted((demo / "results/curate/inspect_images").glob("*.parquet"))))
+    assert set(inspected.image_id[inspected.position.eq(True)]) == ids
+    downloads = {}
+    for path in sorted((demo / "results/curate/download").glob("*.parquet")):
+        content = path.with_suffix(".tar").read_bytes()
+        for row in pd.read_parquet(path).itertuples():
+            if row.image_id in ids:
+                downloads[row.image_id] = content[int(row.offset) : int(row.offset) + int(row.size)]
+    for shard, rows in index.groupby("shard"):
+        content = (demo / f"results/shard/write_shards/{shard}.tar").read_bytes()
+        for row in rows.itertuples():
+            member = content[row.offset : row.offset + row.size]
+            assert hashlib.sha256(member).hexdigest() == row.sha256
+            assert b"Exif" not in member
+            if row.image_id in ids:
+                source = downloads[row.image_id]
+                assert b"Exif" in source
+                assert hashlib.sha256(source).hexdigest() == row.source_sha256
+                assert np.array_equal(decode_image(member), decode_image(source))
+    card = (demo / "results/shard/write_card.md").read_text(encoding="utf-8")
+    assert f"| a position (EXIF or XMP) | {len(found)} |" in card
 
 
 def test_metadata_opens_in_pandas(demo: Path, funnel: dict) -> None:
