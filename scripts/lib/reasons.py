@@ -56,6 +56,7 @@ class FilterReason(StrEnum):
     DETECTOR_FAILED = "detector_failed"  # not measured, hence not kept
     FACE = "face"
     PERSON = "person"
+    AWAITS_REVIEW = "awaits_review"  # between keep and drop: not kept until a reviewer says so
     PHOTOGRAPHER_CAP = "photographer_cap"
     NOT_SAMPLED = "not_sampled"  # beyond the target size
 

@@ -38,6 +38,7 @@ REASON_TEXTS: dict[str, str] = {
     FilterReason.DETECTOR_FAILED: "A detector failed on the image. What was not measured is not kept.",
     FilterReason.FACE: "A face detector found a face at or above its threshold.",
     FilterReason.PERSON: "A person detector found a person at or above its threshold.",
+    FilterReason.AWAITS_REVIEW: "Between keep and drop: left out until a reviewer has looked at it.",
     FilterReason.PHOTOGRAPHER_CAP: "Nothing against the image: its photographer already has as many as are allowed.",
     FilterReason.NOT_SAMPLED: "Nothing against the image: the sample was full.",
 }
@@ -69,6 +70,7 @@ STAGES: tuple[Stage, ...] = (
             str(FilterReason.DETECTOR_FAILED),
             str(FilterReason.FACE),
             str(FilterReason.PERSON),
+            str(FilterReason.AWAITS_REVIEW),
         ),
     ),
     Stage("Cap and sample", "kept", (str(FilterReason.PHOTOGRAPHER_CAP), str(FilterReason.NOT_SAMPLED))),

@@ -22,7 +22,7 @@ class WriteReportSettings(Settings):
     title: str
     detectors: tuple[dict[str, str | bool], ...]  # name, kind, target, demo_grade
     runs: tuple[dict[str, str], ...]  # name, method, encoder, cost, expected
-    thresholds: dict[str, float]
+    rules: tuple[dict[str, str], ...]  # name, reason, drop, review: in the order of the config
 
 
 class ReportSettings(Settings):

@@ -75,7 +75,10 @@ def recipe(**given: Any):
                 "expected": "59.5 <b>",
             }
         ],
-        "thresholds": {"retinaface": 0.5, "hog": 0.9},
+        "rules": [
+            {"name": "face", "reason": "face", "drop": "retinaface ≥ 0.5", "review": ""},
+            {"name": "person", "reason": "person", "drop": "hog ≥ 0.9", "review": "hog ≥ 0.7"},
+        ],
     }
     return json.dumps(settings | given)
 
