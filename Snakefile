@@ -23,6 +23,7 @@ rule all:
 
 include: "rules/curate.smk"
 include: "rules/filter.smk"
+include: "rules/filter_tune.smk"
 include: "rules/shard.smk"
 include: "rules/pretrain.smk"
 include: "rules/evaluate.smk"

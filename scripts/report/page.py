@@ -11,11 +11,12 @@ from scripts.report.number_text import count
 from scripts.report.page_style import CSS
 from scripts.report.page_template import FUNNEL, HEAD, PEOPLE, SELECTION, SHEETS, SUMMARY
 from scripts.report.page_template_results import LIMITS, PUBLISHED, RESULTS, TRAINING
+from scripts.report.page_template_tuning import TUNING
 
 # Pictures and styles inside the page, and nothing else: no script, no frame, no address outside.
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 LONGEST_TEXT = 2000  # characters of one value
-SECTIONS = (HEAD, SUMMARY, FUNNEL, PEOPLE, SHEETS, SELECTION, TRAINING, RESULTS, PUBLISHED, LIMITS)
+SECTIONS = (HEAD, SUMMARY, FUNNEL, PEOPLE, TUNING, SHEETS, SELECTION, TRAINING, RESULTS, PUBLISHED, LIMITS)
 
 
 def _plain(value: object) -> object:
