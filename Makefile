@@ -9,7 +9,7 @@ CORES ?= 2
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup peers demo photos test test-slow check format lock clean
+.PHONY: help setup peers demo photos tune test test-slow check format lock clean
 
 help:
 	@sed -n 's/^# //p' Makefile | head -4
@@ -32,6 +32,9 @@ demo: $(STAMP)
 
 photos: $(STAMP)
 	$(BIN)/python -m tests.serve_photos --run -- $(BIN)/snakemake --cores $(CORES) --configfile scales/photos.yaml
+
+tune: $(STAMP) # thresholds from the labelled photographs of UNPEOPLED_SHARED
+	$(BIN)/snakemake --cores $(CORES) --configfile scales/labelled.yaml -- results/filter/tune_threshold/figures.json
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -q

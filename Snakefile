@@ -33,6 +33,7 @@ rule review:
 include: "rules/curate.smk"
 include: "rules/filter.smk"
 include: "rules/filter_review.smk"
+include: "rules/filter_tune.smk"
 include: "rules/shard.smk"
 include: "rules/pretrain.smk"
 include: "rules/evaluate.smk"

@@ -93,11 +93,11 @@ rule judge:
         duplicates="results/curate/deduplicate.parquet",
         faces=expand(
             "results/filter/detect_faces/{detector}/{{part}}.parquet",
-            detector=PLAN.face_detectors,
+            detector=PLAN.asked(PLAN.face_detectors),
         ),
         people=expand(
             "results/filter/detect_people/{detector}/{{part}}.parquet",
-            detector=PLAN.person_detectors,
+            detector=PLAN.asked(PLAN.person_detectors),
         ),
         human="results/filter/gather_human_verdicts.csv",
     output:

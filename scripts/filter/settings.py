@@ -6,10 +6,10 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from scripts.filter.rule_settings import Name, Rule, Score
+from scripts.filter.tune_settings import LabelSettings, TuneLimits
 from scripts.lib.recipe import Settings
 
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
-Score = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(gt=0)]
 
 
@@ -90,20 +90,6 @@ class DetectSettings(Settings):
     ]
 
 
-class FaceVote(Settings):
-    """A face detector and the score at which it drops an image."""
-
-    drop_score: Score
-    detector: FaceDetector
-
-
-class PersonVote(Settings):
-    """A person detector and the score at which it drops an image."""
-
-    drop_score: Score
-    detector: PersonDetector
-
-
 class EmbeddedLimits(Settings):
     """What an image's own metadata may say. None: the signal is not used."""
 
@@ -117,13 +103,15 @@ class JudgeLimits(Settings):
     min_side: int = Field(ge=0)  # pixels
     min_colour_std: float = Field(ge=0)  # levels 0-255; below, an image is of a single colour
     embedded: EmbeddedLimits
+    # images of a part from which on a detector or rule that finds nothing at all, or something in every image, stops
+    # the step instead of only being logged; None: never
+    suspicious_from: Positive | None
 
 
 class JudgeSettings(JudgeLimits):
-    """Recipe of `judge`: thresholds, applied in the order of `FilterReason`."""
+    """Recipe of `judge`."""
 
-    face_scores: dict[str, Score]  # detector name → an image with a face of at least this score is dropped
-    person_scores: dict[str, Score]
+    rules: tuple[Rule, ...]
 
 
 class SelectSettings(Settings):
@@ -182,13 +170,16 @@ class WriteAuditPageSettings(Settings):
 class FilterSettings(Settings):
     """`filter:`"""
 
-    face_detectors: tuple[FaceVote, ...] = Field(min_length=1)
-    person_detectors: tuple[PersonVote, ...] = Field(min_length=1)
+    face_detectors: tuple[FaceDetector, ...] = Field(min_length=1)
+    person_detectors: tuple[PersonDetector, ...] = Field(min_length=1)
+    rules: tuple[Rule, ...] = Field(min_length=1)  # in this order
     judge: JudgeLimits
     human_verdicts: str | None  # CSV: image_id, verdict (keep or drop), reviewer; or a folder of such
     review: ReviewSettings | None
     audit: AuditSettings | None
     review_page: ReviewPageSettings
+    labels: LabelSettings | None  # None: nothing is tuned
+    tune: TuneLimits
     max_per_photographer: Positive
     target_size: Positive | None
     seed: int

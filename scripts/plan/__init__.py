@@ -35,7 +35,6 @@ class Plan(CuratePlan, FilterPlan, ReviewPlan, ShardPlan, PretrainPlan, Evaluate
 
     def write_report_recipe(self) -> str:
         """Return the recipe of `write_report`."""
-        judge = self.judge_settings()
         detectors: list[dict[str, str | bool]] = [
             {"name": item.name, "kind": item.kind, "target": target, "demo_grade": item.demo_grade}
             for target, names in (("face", self.face_detectors), ("person", self.person_detectors))
@@ -57,8 +56,8 @@ class Plan(CuratePlan, FilterPlan, ReviewPlan, ShardPlan, PretrainPlan, Evaluate
                 title=self.config.report.title,
                 detectors=tuple(detectors),
                 runs=tuple(runs),
-                thresholds={**judge.face_scores, **judge.person_scores},
                 review_pages=self.review_list_address,
+                rules=tuple(self.rule_texts()),
             )
         )
 

@@ -82,9 +82,12 @@ def _kept(funnel: Account, statistics: Statistics) -> str:
 
 def _people(funnel: Account) -> str:
     face, person = (funnel["rejected"].get(reason, 0) for reason in (FilterReason.FACE, FilterReason.PERSON))
-    human = funnel["rejected"].get(FilterReason.HUMAN_VERDICT, 0)
+    human, waiting = (
+        funnel["rejected"].get(reason, 0) for reason in (FilterReason.HUMAN_VERDICT, FilterReason.AWAITS_REVIEW)
+    )
     text = f"{count(face)} images dropped for a face and {count(person)} more for a person"
-    return text + (f"; {count(human)} by reviewers." if human else "; none by a reviewer.")
+    text += f"; {count(human)} by reviewers" if human else "; none by a reviewer"
+    return text + (f"; {count(waiting)} are left out until a reviewer has looked at them." if waiting else ".")
 
 
 def _trained(settings: WriteReportSettings) -> str:

@@ -58,7 +58,7 @@ def _reason(name: str, rows: int, read: int) -> Values:
 
 
 def detector_values(settings: WriteReportSettings) -> Values:
-    """Return the table of detectors, and the names of those that are demo-grade."""
+    """Return the tables of detectors and rules, and the names of the detectors that are demo-grade."""
     detectors = [
         {
             "name": detector["name"],
@@ -66,11 +66,14 @@ def detector_values(settings: WriteReportSettings) -> Values:
             "target": detector["target"],
             "demo": detector["demo_grade"],
             "grade": "demo-grade" if detector["demo_grade"] else "standard",
-            "threshold": f"≥ {settings.thresholds[str(detector['name'])]:g}",
         }
         for detector in settings.detectors
     ]
-    return {"detectors": detectors, "demo_detectors": [item["name"] for item in detectors if item["demo"]]}
+    return {
+        "detectors": detectors,
+        "rules": [{**rule, "drop": rule["drop"] or NONE, "review": rule["review"] or NONE} for rule in settings.rules],
+        "demo_detectors": [item["name"] for item in detectors if item["demo"]],
+    }
 
 
 def sheet_values(paths: Sequence[Path], totals: dict[str, int]) -> Values:

@@ -33,6 +33,7 @@ from scripts.report.published import IMAGENET_NOTE, PROTOCOL_NOTE, README
 from scripts.report.result_table import Score, read_results
 from scripts.report.selection_statistics import Statistics, kept_statistics
 from scripts.report.settings import WriteReportSettings
+from scripts.report.tuning_values import read_tuning, tuning_values
 
 log = logging.getLogger(__name__)
 
@@ -49,17 +50,19 @@ def page_text(
     statistics: Statistics,
     scores: Sequence[Score],
     looked: PeopleLooked,
+    tuning: Mapping[str, object],
 ) -> str:
     """Return the page.
 
     Args:
-        settings: title, detectors, thresholds and runs.
+        settings: title, detectors, rules and runs.
         funnel: the account of everything that was read.
         drawings: run → its curves; "" → the funnel.
         sheets: contact sheets, in the order of the page.
         statistics: of the kept images.
         scores: results, twins beside their runs.
         looked: what reviewers and auditors did.
+        tuning: values of `tuning_values`.
     """
     return render_page(
         {
@@ -70,6 +73,7 @@ def page_text(
             "funnel_drawing": drawings[""],
             **detector_values(settings),
             **people_values(settings, funnel, looked),
+            **tuning,
             **sheet_values(sheets, {KEPT: funnel["kept"], **funnel["rejected"]}),
             **selection_values(statistics, looked),
             "runs": [{**run, "drawing": drawings.get(run["name"])} for run in settings.runs],
@@ -87,7 +91,7 @@ def page_text(
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the step."""
     parser = step_parser(__doc__)
-    parser.add_argument("--recipe", required=True, help="JSON: title, detectors, thresholds, runs")
+    parser.add_argument("--recipe", required=True, help="JSON: title, detectors, rules, runs")
     parser.add_argument("--funnel", type=Path, required=True, help="JSON of count_funnel")
     parser.add_argument("--funnel-figure", type=Path, required=True, help="SVG of draw_funnel")
     parser.add_argument("--curves", type=Path, nargs="*", default=[], help="SVGs of draw_curves, named by their run")
@@ -96,6 +100,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--selection", type=Path, required=True, help="table of select")
     parser.add_argument("--reviews", type=Path, required=True, help="JSON of gather_human_verdicts")
     parser.add_argument("--leak-rate", required=True, help="JSON of measure_leak_rate; empty when there is no audit")
+    parser.add_argument("--tuning", type=Path, nargs="*", default=[], help="JSON of tune_threshold, if it ran")
+    parser.add_argument("--tuning-figure", type=Path, nargs="*", default=[], help="SVG of tune_threshold, if it ran")
     parser.add_argument("--out", type=Path, required=True, help="HTML")
     args = parser.parse_args(argv)
     settings = read_recipe(WriteReportSettings, args.recipe)
@@ -114,6 +120,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         statistics=kept_statistics(args.selection),
         scores=scores,
         looked=looked,
+        tuning=tuning_values(
+            read_tuning(args.tuning), [read_drawing(path, "labelled-") for path in args.tuning_figure]
+        ),
     )
     write_text(args.out, text)
     log.info(

@@ -79,10 +79,56 @@ def recipe(**given: Any):
                 "expected": "59.5 <b>",
             }
         ],
-        "thresholds": {"retinaface": 0.5, "hog": 0.9},
         "review_pages": "../filter/list_review_pages.html",
+        "rules": [
+            {"name": "face", "reason": "face", "drop": "retinaface ≥ 0.5", "review": ""},
+            {"name": "person", "reason": "person", "drop": "hog ≥ 0.9", "review": "hog ≥ 0.7"},
+        ],
     }
     return json.dumps(settings | given)
+
+
+def share(value: float, images: int = 100):
+    return {"share": value, "low": value - 0.05, "high": value + 0.05, "images": images}
+
+
+def tuning_files(folder: Path) -> list[str]:
+    """Write what tune_threshold writes for one committee and return the flags that name it."""
+    point = {"scorer": "both", "drop": None, "review": None, "reading": "held_out"}
+    nothing = {"people_in_review": share(0.0), "others_in_review": share(0.0)}
+    count = {"column": "", "value": "", "label": f"person{HOSTILE}", "in_review": share(0.2)}
+    figures = {
+        "people": 227,
+        "others": 409,
+        "apart": {"statue": 14},
+        "unseen": 3,
+        "wanted_recall": 0.99,
+        "max_false_rejects": 0.1,
+        "confidence": 0.95,
+        "folds": 5,
+        "repeats": 20,
+        "curves": [
+            {"scorer": "both", "kind": "committee", "area": 0.978, "low": 0.97, "high": 0.99, "apparent_area": 0.98}
+        ],
+        "points": [
+            {**point, **nothing, "aim": "recall", "people_dropped": share(0.986), "others_dropped": share(0.302)},
+            {**point, **nothing, "aim": "false_rejects", "people_dropped": share(0.9), "others_dropped": share(0.1)},
+            {
+                **point,
+                "aim": "band",
+                "people_dropped": share(0.9),
+                "others_dropped": share(0.1),
+                "people_in_review": share(0.0875),
+                "others_in_review": share(0.2),
+            },
+        ],
+        "counts": [
+            {"filter": name, **count, "dropped": share(dropped), "kept": share(0.8 - dropped)}
+            for name, dropped in (("configured", 0.7), ("reference", 0.6))
+        ],
+    }
+    (folder / "figures.json").write_text(json.dumps(figures))
+    return ["--tuning", str(folder / "figures.json"), "--tuning-figure", str(folder / "f.svg")]
 
 
 def make_page(
@@ -92,6 +138,7 @@ def make_page(
     sheets: Sequence[str] = ("kept", "face", "not_sampled"),
     reviews: ReviewFigures = NOBODY,
     leak: LeakRate | None = None,
+    tuned: bool = False,
     **given: Any,
 ) -> str:
     """Run all steps of the report on made inputs and return the page's text."""
@@ -115,7 +162,8 @@ def make_page(
     tables = ["--results", str(folder / "results.csv"), "--selection", str(selection)]
     tables += people_flags(folder, reviews, leak)
     out = folder / "index.html"
-    main(["--recipe", recipe(**given), *figures, "--sheets", *paths, *tables, "--out", str(out)])
+    tuning = tuning_files(folder) if tuned else ["--tuning", "--tuning-figure"]
+    main(["--recipe", recipe(**given), *figures, "--sheets", *paths, *tables, *tuning, "--out", str(out)])
     return out.read_text(encoding="utf-8")
 
 
@@ -130,6 +178,23 @@ ROWS = [
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory):
     return make_page(tmp_path_factory.mktemp("page"), ROWS)
+
+
+def test_labelled_images_have_a_section_when_something_was_tuned(page: str, tmp_path: Path):
+    assert "On labelled images" not in page and "#labelled" not in page
+    found = Page(make_page(tmp_path / "page", ROWS, tuned=True))
+    assert "227 images with people and 409 without, apart from them 14 statue. 3 labelled images are not" in found.text
+    assert "0.978 [0.970, 0.990]" in found.text  # area
+    assert "0.986 [0.936, 1.036], 0.302 [0.252, 0.352]" in found.text  # at the wanted recall
+    assert "0.988; 0.200 [0.150, 0.250]" in found.text  # people dropped or in review; others in review
+    assert "0.700 [0.650, 0.750]" in found.text and "0.600 [0.550, 0.650]" in found.text  # configured, reference
+    assert "labelled" in found.ids and len(set(found.ids)) == len(found.ids)
+    assert not found.tags & {"script", "iframe"}
+
+
+def test_the_rules_are_on_the_page_in_their_order(page: str):
+    text = Page(page).text
+    assert text.index("retinaface ≥ 0.5") < text.index("hog ≥ 0.9") < text.index("hog ≥ 0.7")
 
 
 def test_the_page_holds_no_script_and_loads_nothing(page: str):

@@ -93,7 +93,7 @@ def test_a_second_run_has_nothing_to_do(demo: Path) -> None:
 
 def test_a_threshold_reruns_judge_and_what_follows(demo: Path, tmp_path: Path) -> None:
     scale = tmp_path / "scale.yaml"
-    scale.write_text(Path(DEMO).read_text().replace("drop_score: 0.9", "drop_score: 0.95"))
+    scale.write_text(Path(DEMO).read_text().replace("hog: 0.9}", "hog: 0.95}"))
     jobs = planned_jobs(run_snakemake("-n", "--configfile", str(scale), folder=demo).stdout)
     assert jobs["judge"] == 2
     assert jobs["select"] == jobs["train"] == jobs["write_report"] == 1

@@ -24,9 +24,36 @@ def plan(scale: str | None = None, **edits: object) -> Plan:
     return Plan(load_config(raw))
 
 
+def before_reversed() -> list[object]:
+    return list(reversed(merged()["filter"]["rules"]))
+
+
+def test_a_detector_that_no_rule_asks_is_measured_for_tuning_alone() -> None:
+    labelled = plan("labelled")
+    assert {"yunet", "centerface"} < set(labelled.face_detectors)
+    assert labelled.asked(labelled.face_detectors) == ["retinaface_mobilenet"]
+    assert json.loads(labelled.tune_recipe())["detectors"] == [*labelled.face_detectors, *labelled.person_detectors]
+    assert json.loads(labelled.tune_recipe())["labels"]["table"] == ""
+    assert labelled.tuned("a", "b") == ["a", "b"]
+    assert labelled.labels_by_path(["c"]) == ["c"] and plan("photos").labels_by_path(["c"]) == []
+
+
+def test_without_labels_nothing_is_tuned() -> None:
+    assert plan().tuned("a") == [] and plan().labels == ""
+    with pytest.raises(UserError, match=r"filter\.labels is null"):
+        plan().tune_recipe()
+
+
+def test_tuning_changes_no_verdict() -> None:
+    before, after = plan("photos"), plan("photos", filter__tune__wanted_recall=0.9, filter__labels__strata=[])
+    assert before.tune_recipe() != after.tune_recipe()
+    assert before.judge_recipe() == after.judge_recipe()
+
+
 def test_a_threshold_is_in_the_recipe_of_judge_and_of_nothing_else() -> None:
-    before, after = plan(), plan(filter__face_detectors__0__drop_score=0.6)
+    before, after = plan(), plan(filter__rules__0__drop={"retinaface_mobilenet": 0.6})
     assert before.judge_recipe() != after.judge_recipe()
+    assert plan(filter__rules=before_reversed()).judge_recipe() != before.judge_recipe()  # the order counts
     for name in (*before.face_detectors, *before.person_detectors):
         assert before.detect_recipe(name) == after.detect_recipe(name)
     assert before.select_recipe() == after.select_recipe()
