@@ -42,11 +42,11 @@ rule write_review_page:
         status="results/curate/download/{part}.parquet",
         faces=expand(
             "results/filter/detect_faces/{detector}/{{part}}.parquet",
-            detector=PLAN.face_detectors,
+            detector=PLAN.asked(PLAN.face_detectors),
         ),
         people=expand(
             "results/filter/detect_people/{detector}/{{part}}.parquet",
-            detector=PLAN.person_detectors,
+            detector=PLAN.asked(PLAN.person_detectors),
         ),
     output:
         pages=expand(

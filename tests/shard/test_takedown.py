@@ -49,7 +49,9 @@ class Road:
         table = str(folder / "gathered.csv")
         flags = ["--audit-verdicts=", "--candidates", self.candidates, "--out", table]
         gather([f"--human-verdicts={human}", *flags, "--figures", str(folder / "gathered.json")])
-        limits = {"min_side": 1, "min_colour_std": 0.0, "face_scores": {"fa": 0.5}, "person_scores": {}}
+        rule = {"name": "face", "reason": "face", "combine": "any", "drop": {"fa": 0.5}, "review": {}}
+        embedded = {"max_face_regions": None, "max_thumbnail_distance": None}
+        limits = {"min_side": 1, "min_colour_std": 0.0, "embedded": embedded, "suspicious_from": None, "rules": [rule]}
         for part in parts:
             status, inspected, faces = (str(folder / name / f"{part}.parquet") for name in ("tars", "inspect", "fa"))
             judge(
@@ -71,7 +73,7 @@ class Road:
         for shard in (shard_name(index) for index in range(SHARDS)):
             outputs = ["--tar", str(folder / f"{shard}.tar"), "--index", str(folder / f"{shard}.index")]
             inputs = ["--selection", selection, "--tars", *tars, "--statuses", *statuses]
-            write_shards(["--recipe", json.dumps({"count": SHARDS}), "--shard", shard, *inputs, *outputs])
+            write_shards(["--recipe", json.dumps({"count": SHARDS, "embedded_metadata": "keep"}), "--shard", shard, *inputs, *outputs])
             shards[shard] = (folder / f"{shard}.tar").read_bytes()
         return shards
 
