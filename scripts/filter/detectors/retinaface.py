@@ -21,7 +21,7 @@ from retinaface.prior_box import priorbox
 from torch import Tensor, nn
 from torchvision.ops import nms
 
-from scripts.filter.detection import Boxes, as_boxes
+from scripts.filter.boxes import Boxes, as_boxes
 from scripts.filter.settings import RetinaFaceDetector
 from scripts.filter.torch_weights import choose_device, load_strictly
 from scripts.lib.images import Pixels
@@ -107,11 +107,12 @@ class RetinaFaceRunner:
         self.device = device
         self.network = network.to(device).to(memory_format=torch.channels_last)
 
-    def _prepare(self, image: Pixels) -> Tensor:
+    def _prepare(self, image: Pixels, scale: float) -> Tensor:
         """Return float32 [3, h, w] as the backbone wants it."""
         height, width = image.shape[:2]
-        if self.settings.max_side is not None and max(height, width) != self.settings.max_side:
-            scale = self.settings.max_side / max(height, width)
+        if self.settings.max_side is not None:
+            scale *= self.settings.max_side / max(height, width)
+        if scale != 1:
             size = (max(1, round(width * scale)), max(1, round(height * scale)))
             image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_LINEAR), np.uint8)
         ready = image.astype(np.float32)
@@ -122,10 +123,10 @@ class RetinaFaceRunner:
             ready /= np.array(RGB_STD, np.float32) * np.float32(255)
         return torch.from_numpy(np.ascontiguousarray(ready.transpose(2, 0, 1)))
 
-    def detect(self, images: list[Pixels]) -> list[Boxes]:
+    def detect(self, images: list[Pixels], scale: float = 1.0) -> list[Boxes]:
         """Return the faces of images of equal size."""
         height, width = images[0].shape[:2]
-        batch = torch.stack([self._prepare(image) for image in images]).to(
+        batch = torch.stack([self._prepare(image, scale) for image in images]).to(
             self.device, memory_format=torch.channels_last
         )
         rows, columns = batch.shape[2:]
