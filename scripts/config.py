@@ -116,6 +116,7 @@ def _vote_conflicts(vote: FaceVote | PersonVote) -> Iterable[str]:
         )
     if isinstance(detector, OnnxDetector) and detector.target != target:
         yield f"{where}: its target is {detector.target}"
-    weights = getattr(detector, "weights", None)
-    if isinstance(weights, WeightsFile) and weights.path is None and weights.url is None:
-        yield f"{where}.weights: give a path or an url"
+    for key in ("weights", "config"):
+        file = getattr(detector, key, None)
+        if isinstance(file, WeightsFile) and file.path is None and file.url is None:
+            yield f"{where}.{key}: give a path or an url"

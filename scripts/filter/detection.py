@@ -150,17 +150,28 @@ def run_detection(description: str | None, argv: Sequence[str] | None, target: T
     LOG.info("wrote %s", arguments.out)
 
 
+def files_of(settings: DetectSettings, weights: list[Path]) -> list[Path] | Path | None:
+    """Return what the detector's module takes as weights: one file, none, or for `transformers` all of them.
+
+    Raises:
+        UserError: more files than the detector has.
+    """
+    if settings.detector.kind == "transformers":
+        return weights
+    if len(weights) > 1:
+        raise UserError(f"--weights takes one file for the detector {settings.detector.name}, got {len(weights)}")
+    return weights[0] if weights else None
+
+
 def measure_part(arguments: argparse.Namespace, settings: DetectSettings) -> pa.Table:
     """Load the detector and return DETECTIONS of a part; a part without images loads nothing."""
     items = list_items(pq.read_table(arguments.status), pq.read_table(arguments.inspection))
     weights = [Path(path) for path in arguments.weights if path]
-    if len(weights) > 1:
-        raise UserError(f"--weights takes one file, got {len(weights)}")
     LOG.info("%d images to measure with %s", len(items), settings.detector.name)
     if not items:
         return DETECTIONS.empty_table()
     module = importlib.import_module(f"scripts.filter.detectors.{settings.detector.kind}")
-    detector: Detector = module.load_detector(settings.detector, weights[0] if weights else None, arguments.threads)
+    detector: Detector = module.load_detector(settings.detector, files_of(settings, weights), arguments.threads)
     largest = 1.0
     if (views := settings.detector.views) is not None:
         detector, largest = ManyViews(detector, views), max(1.0, *views.scales)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from scripts.lib.recipe import Settings
 
@@ -21,7 +22,18 @@ class WeightsFile(Settings):
     path: str | None = None
     url: str | None = None
     # 64 digits; fewer (at least 8) are the leading ones, for files whose publisher gives no more
-    sha256: str = Field(pattern=r"^[0-9a-f]{8,64}$")
+    sha256: str
+
+    @field_validator("sha256")
+    @classmethod
+    def _is_sha256(cls, text: str) -> str:
+        if not re.fullmatch(r"[0-9a-f]{8,64}", text):
+            raise ValueError(
+                "should be 64 digits 0-9 a-f (8 at least, of a publisher who gives no more). Of a file that you have "
+                "and trust: `sha256sum FILE`; of one on huggingface.co: the LFS page of the file shows it, or `curl "
+                "-sI ADDRESS | grep -i x-linked-etag`"
+            )
+        return text
 
 
 class Views(Settings):
@@ -51,6 +63,7 @@ class RetinaFaceDetector(DetectorBase):
 
     kind: Literal["retinaface"]
     backbone: Literal["mobilenet0.25", "resnet50"]
+    engine: Literal["torch", "onnxruntime"]  # on a CPU the second is twice as fast; a GPU wants the first
     weights: WeightsFile
     nms: Score
     max_side: Positive | None  # longer side after scaling, up or down, in pixels; None = native size, as PASS did
@@ -64,6 +77,15 @@ class TorchvisionDetector(DetectorBase):
     weights: WeightsFile
     min_side: Positive
     max_side: Positive
+
+
+class TransformersDetector(DetectorBase):
+    """A detection transformer of the package `transformers` that was trained on COCO; the person class counts."""
+
+    kind: Literal["transformers"]
+    weights: WeightsFile  # model.safetensors
+    config: WeightsFile  # config.json of the same model: architecture and classes
+    input_size: Positive  # side of the square to which a picture is scaled, in pixels
 
 
 class OnnxDetector(DetectorBase):
@@ -91,16 +113,29 @@ class HogDetector(DetectorBase):
 
 
 FaceDetector = Annotated[RetinaFaceDetector | OnnxDetector | CenterFaceDetector, Field(discriminator="kind")]
-PersonDetector = Annotated[TorchvisionDetector | OnnxDetector | HogDetector, Field(discriminator="kind")]
+PersonDetector = Annotated[
+    TorchvisionDetector | TransformersDetector | OnnxDetector | HogDetector, Field(discriminator="kind")
+]
 
 
 class DetectSettings(Settings):
     """Recipe of `detect_faces` and `detect_people` for one detector."""
 
     detector: Annotated[
-        RetinaFaceDetector | TorchvisionDetector | OnnxDetector | CenterFaceDetector | HogDetector,
+        RetinaFaceDetector
+        | TorchvisionDetector
+        | TransformersDetector
+        | OnnxDetector
+        | CenterFaceDetector
+        | HogDetector,
         Field(discriminator="kind"),
     ]
+
+
+class ConvertWeightsSettings(Settings):
+    """Recipe of `convert_weights`."""
+
+    backbone: Literal["mobilenet0.25", "resnet50"]
 
 
 class FaceVote(Settings):

@@ -166,7 +166,7 @@ def astronaut_at(size: int, height: int, width: int) -> Pixels:
 
 
 def test_a_tiny_face_is_found_by_a_larger_look_alone(shared: Path):
-    settings = settings_of("retinaface", backbone="mobilenet0.25", nms=0.4, max_side=None)
+    settings = settings_of("retinaface", backbone="mobilenet0.25", engine="torch", nms=0.4, max_side=None)
     detector = retinaface.load_detector(settings, shared / "weights" / "retinaface_mobilenet0.25.pth", 1)
     image = astronaut_at(52, 240, 320)  # the face is 9 pixels wide
     once = ManyViews(detector, views_of()).detect([image])[0]

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import onnxruntime
 
 from scripts.filter.boxes import Boxes, as_boxes
+from scripts.filter.onnx_session import open_session
 from scripts.filter.settings import OnnxDetector
 from scripts.lib.errors import UserError
 from scripts.lib.images import Pixels
@@ -195,15 +196,7 @@ def load_detector(settings: OnnxDetector, weights: Path | None, threads: int) ->
     """
     if weights is None:
         raise UserError(f"the detector {settings.name} (onnx) needs a weights file, and --weights is empty")
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-    options.log_severity_level = 3  # errors; these files give hundreds of warnings on loading
     cv2.setNumThreads(threads)
-    wanted = ("CUDAExecutionProvider", "CPUExecutionProvider")
-    providers = [name for name in wanted if name in onnxruntime.get_available_providers()]
-    try:
-        session = onnxruntime.InferenceSession(str(weights), options, providers=providers)
-    except Exception as error:  # ONNX Runtime has a class of its own for each fault
-        raise UserError(f"ONNX Runtime cannot load {weights}: {' '.join(str(error).split())[:300]}") from error
+    session = open_session(weights, threads)
     check_layout(settings, session)
     return OnnxRunner(settings, session)
