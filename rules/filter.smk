@@ -27,6 +27,26 @@ rule fetch_weights:
         " --sha256 {params.sha256} --out {output} > {log} 2>&1"
 
 
+rule convert_weights:
+    input:
+        "results/filter/fetch_weights/{detector}.weights",
+    output:
+        "results/filter/convert_weights/{detector}.onnx",
+    log:
+        "logs/filter/convert_weights/{detector}.log",
+    priority: 10
+    conda:
+        "../envs/torch.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        recipe=lambda wc: PLAN.convert_weights_recipe(wc.detector),
+        code=PLAN.code("filter.convert_weights"),
+    shell:
+        "python -m scripts.filter.convert_weights --recipe {params.recipe:q} --weights {input} --out {output} > {log} 2>&1"
+
+
 rule detect_faces:
     input:
         tar="results/curate/download/{part}.tar",
@@ -41,7 +61,7 @@ rule detect_faces:
         "../envs/torch.yaml"
     threads: 1
     resources:
-        gpu=1,
+        gpu=lambda wc: PLAN.detector_gpus(wc.detector),
         mem_mb=6000,
         runtime=720,
     params:
@@ -70,7 +90,7 @@ rule detect_people:
         "../envs/torch.yaml"
     threads: 1
     resources:
-        gpu=1,
+        gpu=lambda wc: PLAN.detector_gpus(wc.detector),
         mem_mb=6000,
         runtime=720,
     params:

@@ -125,9 +125,10 @@ def _filter_conflicts(chosen: FilterSettings) -> Iterable[str]:
             where = f"filter.{target}_detectors.{detector.name}"
             if isinstance(detector, OnnxDetector) and detector.target != target:
                 yield f"{where}: its target is {detector.target}"
-            weights = getattr(detector, "weights", None)
-            if isinstance(weights, WeightsFile) and weights.path is None and weights.url is None:
-                yield f"{where}.weights: give a path or an url"
+            for key in ("weights", "config"):
+                file = getattr(detector, key, None)
+                if isinstance(file, WeightsFile) and file.path is None and file.url is None:
+                    yield f"{where}.{key}: give a path or an url"
 
 
 def _committee_conflicts(committee: Committee, names: set[str]) -> Iterable[str]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from scripts.filter.rule_settings import Name, Rule, Score
 from scripts.filter.tune_settings import LabelSettings, TuneLimits
@@ -21,7 +22,30 @@ class WeightsFile(Settings):
     path: str | None = None
     url: str | None = None
     # 64 digits; fewer (at least 8) are the leading ones, for files whose publisher gives no more
-    sha256: str = Field(pattern=r"^[0-9a-f]{8,64}$")
+    sha256: str
+
+    @field_validator("sha256")
+    @classmethod
+    def _is_sha256(cls, text: str) -> str:
+        if not re.fullmatch(r"[0-9a-f]{8,64}", text):
+            raise ValueError(
+                "should be 64 digits 0-9 a-f (8 at least, of a publisher who gives no more). Of a file that you have "
+                "and trust: `sha256sum FILE`; of one on huggingface.co: the LFS page of the file shows it, or `curl "
+                "-sI ADDRESS | grep -i x-linked-etag`"
+            )
+        return text
+
+
+class Views(Settings):
+    """Several looks at a picture, because one scale misses tiny people; the boxes of all looks are merged."""
+
+    # of the size at which the detector sees a picture (its own setting, or native size): 2.0 finds half as large people
+    scales: tuple[Annotated[float, Field(gt=0, le=8)], ...] = Field(min_length=1)
+    # n x n overlapping tiles are looked at besides, each as a picture of its own; 1 is none. They help a detector that
+    # scales what it is given to a fixed size; one that sees native size gains nothing from them: give it scales
+    tiles: int = Field(ge=1, le=8)
+    overlap: float = Field(ge=0, le=0.9)  # of neighbouring tiles, as a share of a tile's side
+    nms: Score  # of boxes of different looks, the best score of those that overlap by more than this is kept
 
 
 class DetectorBase(Settings):
@@ -30,6 +54,7 @@ class DetectorBase(Settings):
     name: Name
     score_floor: Score  # boxes below are not recorded; no decision is taken here
     batch_size: Positive
+    views: Views | None  # None: one look at the whole picture
     demo_grade: bool  # marked in the report: good enough to show the road, not to clear a dataset
 
 
@@ -38,6 +63,7 @@ class RetinaFaceDetector(DetectorBase):
 
     kind: Literal["retinaface"]
     backbone: Literal["mobilenet0.25", "resnet50"]
+    engine: Literal["torch", "onnxruntime"]  # on a CPU the second is twice as fast; a GPU wants the first
     weights: WeightsFile
     nms: Score
     max_side: Positive | None  # longer side after scaling, up or down, in pixels; None = native size, as PASS did
@@ -51,6 +77,15 @@ class TorchvisionDetector(DetectorBase):
     weights: WeightsFile
     min_side: Positive
     max_side: Positive
+
+
+class TransformersDetector(DetectorBase):
+    """A detection transformer of the package `transformers` that was trained on COCO; the person class counts."""
+
+    kind: Literal["transformers"]
+    weights: WeightsFile  # model.safetensors
+    config: WeightsFile  # config.json of the same model: architecture and classes
+    input_size: Positive  # side of the square to which a picture is scaled, in pixels
 
 
 class OnnxDetector(DetectorBase):
@@ -78,16 +113,29 @@ class HogDetector(DetectorBase):
 
 
 FaceDetector = Annotated[RetinaFaceDetector | OnnxDetector | CenterFaceDetector, Field(discriminator="kind")]
-PersonDetector = Annotated[TorchvisionDetector | OnnxDetector | HogDetector, Field(discriminator="kind")]
+PersonDetector = Annotated[
+    TorchvisionDetector | TransformersDetector | OnnxDetector | HogDetector, Field(discriminator="kind")
+]
 
 
 class DetectSettings(Settings):
     """Recipe of `detect_faces` and `detect_people` for one detector."""
 
     detector: Annotated[
-        RetinaFaceDetector | TorchvisionDetector | OnnxDetector | CenterFaceDetector | HogDetector,
+        RetinaFaceDetector
+        | TorchvisionDetector
+        | TransformersDetector
+        | OnnxDetector
+        | CenterFaceDetector
+        | HogDetector,
         Field(discriminator="kind"),
     ]
+
+
+class ConvertWeightsSettings(Settings):
+    """Recipe of `convert_weights`."""
+
+    backbone: Literal["mobilenet0.25", "resnet50"]
 
 
 class EmbeddedLimits(Settings):

@@ -18,6 +18,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from scripts.lib.plain_jpeg import decode_plain_jpeg
+
 Pixels = npt.NDArray[np.uint8]  # [height, width, 3], RGB
 
 FORMATS = ("JPEG", "PNG", "WEBP")
@@ -100,4 +102,6 @@ def _on_white(image: Image.Image) -> Image.Image:
 
 def decode_image(content: bytes) -> Pixels:
     """Return the pixels of an image file: uint8 RGB, [height, width, 3]; for bytes that passed `inspect_images`."""
-    return np.array(to_rgb(open_image(content)))
+    image = open_image(content)
+    pixels = decode_plain_jpeg(content, image)
+    return np.array(to_rgb(image)) if pixels is None else pixels

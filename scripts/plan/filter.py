@@ -5,11 +5,14 @@ from __future__ import annotations
 from scripts.config import Config
 from scripts.filter.rule_settings import ScoreRule, detectors_of
 from scripts.filter.settings import (
+    ConvertWeightsSettings,
     DetectSettings,
     FaceDetector,
     JudgeSettings,
     PersonDetector,
+    RetinaFaceDetector,
     SelectSettings,
+    TransformersDetector,
     WeightsFile,
 )
 from scripts.filter.tune_settings import TuneSettings
@@ -19,6 +22,7 @@ from scripts.lib.recipe import write_recipe
 from scripts.shard.settings import WriteCardSettings, WriteShardsSettings
 
 Detector = FaceDetector | PersonDetector
+MODEL_CONFIG = "__config"  # after a detector's name: the second file that `fetch_weights` brings for it
 
 
 class FilterPlan:
@@ -56,15 +60,32 @@ class FilterPlan:
 
     def weights(self, name: str) -> WeightsFile:
         """Return where the weights of a detector come from."""
-        weights = getattr(self._detectors[name], "weights", None)
+        detector = self._detectors.get(name.removesuffix(MODEL_CONFIG))
+        weights = getattr(detector, "config" if name.endswith(MODEL_CONFIG) else "weights", None)
         if not isinstance(weights, WeightsFile):
             raise UserError(f"the detector {name} brings its own weights; there is nothing to fetch")
         return weights
 
     def weights_inputs(self, name: str) -> list[str]:
         """Return the checked weights that a detector reads, nothing for one that brings its own."""
-        has_file = isinstance(getattr(self._detectors[name], "weights", None), WeightsFile)
-        return [f"results/filter/fetch_weights/{name}.weights"] if has_file else []
+        detector = self._detectors[name]
+        if isinstance(detector, RetinaFaceDetector) and detector.engine == "onnxruntime":
+            return [f"results/filter/convert_weights/{name}.onnx"]
+        names = [name, f"{name}{MODEL_CONFIG}"] if isinstance(detector, TransformersDetector) else [name]
+        has_file = isinstance(getattr(detector, "weights", None), WeightsFile)
+        return [f"results/filter/fetch_weights/{each}.weights" for each in names] if has_file else []
+
+    def convert_weights_recipe(self, name: str) -> str:
+        """Return what `convert_weights` has to know of a detector."""
+        detector = self._detectors[name]
+        if not isinstance(detector, RetinaFaceDetector):
+            raise UserError(f"the detector {name} ({detector.kind}) has no weights to convert")
+        return write_recipe(ConvertWeightsSettings(backbone=detector.backbone))
+
+    def detector_gpus(self, name: str) -> int:
+        """Return how many GPUs a detector can make use of: 1 when torch runs it, else 0."""
+        detector = self._detectors[name]
+        return int(detector.kind in ("torchvision", "transformers") or getattr(detector, "engine", None) == "torch")
 
     def judge_recipe(self) -> str:
         """Return the recipe of `judge`."""

@@ -73,7 +73,16 @@ class Road:
         for shard in (shard_name(index) for index in range(SHARDS)):
             outputs = ["--tar", str(folder / f"{shard}.tar"), "--index", str(folder / f"{shard}.index")]
             inputs = ["--selection", selection, "--tars", *tars, "--statuses", *statuses]
-            write_shards(["--recipe", json.dumps({"count": SHARDS, "embedded_metadata": "keep"}), "--shard", shard, *inputs, *outputs])
+            write_shards(
+                [
+                    "--recipe",
+                    json.dumps({"count": SHARDS, "embedded_metadata": "keep"}),
+                    "--shard",
+                    shard,
+                    *inputs,
+                    *outputs,
+                ]
+            )
             shards[shard] = (folder / f"{shard}.tar").read_bytes()
         return shards
 
