@@ -27,7 +27,7 @@ from scripts.curate.spool import PASSING, Spool
 from scripts.curate.stores import Candidate, FolderStore, FractalStore, Outcome, Store, TarStore
 from scripts.lib.accounting import account_for
 from scripts.lib.errors import UserError
-from scripts.lib.files import replacing, table_of, write_table
+from scripts.lib.files import remove_leftovers, replacing, table_of, write_table
 from scripts.lib.images import EXTENSIONS, sniff_format
 from scripts.lib.reasons import DownloadReason
 from scripts.lib.recipe import read_recipe
@@ -188,6 +188,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     LOG.info("partition %s: %d candidate rows, %d photos", arguments.part, len(rows), len(first))
     with Spool(arguments.tar.with_name(arguments.tar.name + ".spool"), arguments.recipe) as spool:
         candidates = {image_id: candidate_of(row) for image_id, row in first.items()}
+        for output in (arguments.tar, arguments.status):
+            remove_leftovers(output)  # as large as a partition; the spool's lock says that nobody is writing them
         take_over(arguments.tar, arguments.status, first, candidates, spool)
         asyncio.run(fetch_all(list(candidates.values()), settings, paths, spool, arguments.part))
         status = write_tar(rows, first, candidates, spool, arguments.tar)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import glob
 import hashlib
 import json
 import os
@@ -40,6 +41,13 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         name_path(error, target)
         raise
     finally:
+        private.unlink(missing_ok=True)
+
+
+def remove_leftovers(path: str | os.PathLike[str]) -> None:
+    """Remove the private files that killed processes left beside `path`. Only for who holds a lock on writing it."""
+    target = Path(path)
+    for private in target.parent.glob(f".{glob.escape(target.name)}.*.part"):
         private.unlink(missing_ok=True)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import random
 import signal
 import subprocess
@@ -122,33 +121,34 @@ def test_killed_at_any_moment_it_ends_with_the_same_bytes(
         tmp_path / "c.parquet", [(name, url.replace(OPEN, server.base)) for name, (url, _) in wanted.items()]
     )
     undisturbed = Run(tmp_path / "undisturbed")
-    began = time.monotonic()
-    process = start(undisturbed.flags([table], SOURCE, max_failed_share=0.9))
-    assert process.wait(300) == 0
-    lasted = time.monotonic() - began
+    assert start(undisturbed.flags([table], SOURCE, max_failed_share=0.9)).wait(300) == 0
 
     killed = Run(tmp_path / "killed")
     flags = killed.flags([table], SOURCE, max_failed_share=0.9)
     journal = killed.tar.with_name("0.tar.spool") / "journal"
     server.requests.clear()  # the photos that fail once fail once again
     died = 0
-    for kill in range(kills):
+    for attempt in range(2 * kills):
+        if died == kills:
+            break
         process = start(flags)
-        if kill % 3 == 2:  # some time in the life of a whole run, writing the tar included
-            time.sleep(draws.uniform(0.5, 1.0) * lasted)
-        else:
-            before, more = lines(journal), draws.randint(1, max(2, count // kills))
-            while process.poll() is None and lines(journal) < before + more:
+        goal = lines(journal) + draws.randint(1, max(2, count // kills))
+        if attempt % 5 == 0:
+            time.sleep(draws.uniform(0.0, 1.0))  # while it starts, or in its first steps
+        elif died < kills * 3 // 4:
+            while process.poll() is None and lines(journal) < goal:
                 time.sleep(0.001)
-        os.kill(process.pid, signal.SIGKILL)
+        else:
+            left = set(killed.tar.parent.glob(".0.tar.*.part"))
+            while process.poll() is None and not set(killed.tar.parent.glob(".0.tar.*.part")) - left:
+                time.sleep(0.0005)  # until it writes the tar
+        process.send_signal(signal.SIGKILL)
         died += process.wait(60) == -signal.SIGKILL
-    assert died >= kills // 2  # the last ones may find the work done
-    process = start(flags)
-    assert process.wait(300) == 0
+    assert died == kills
+    assert start(flags).wait(300) == 0
     assert killed.tar.read_bytes() == undisturbed.tar.read_bytes()
     assert killed.status.read_bytes() == undisturbed.status.read_bytes()
-    leftovers = {path.name for path in killed.tar.parent.iterdir()} - {"0.tar", "0.parquet"}
-    assert all(name.startswith(".0.") and name.endswith(".part") for name in leftovers)  # half-written tars
+    assert sorted(path.name for path in killed.tar.parent.iterdir()) == ["0.parquet", "0.tar"]
 
 
 def test_a_server_that_goes_down_stops_the_job_and_the_next_run_goes_on(
