@@ -91,7 +91,7 @@ def test_a_protocol_that_is_off_or_has_other_tasks_makes_no_file() -> None:
         f"results/evaluate/cluster/{encoder}/places205.csv" for encoder in one.encoders
     ]
     assert not [path for path in plan().protocol_predictions if "/few_shot/" in path or "/rank_me/" in path]
-    with pytest.raises(UserError, match="evaluate.few_shot is null"):
+    with pytest.raises(UserError, match=r"evaluate\.few_shot is null"):
         plan(evaluate__few_shot=None).protocol_recipe("few_shot")
 
 
