@@ -65,12 +65,15 @@ def list_items(status: pa.Table, inspection: pa.Table) -> list[Item]:
     return sorted(items, key=lambda item: item.image_id)
 
 
-def make_batches(items: Iterable[Item], batch_size: int) -> list[list[Item]]:
-    """Return batches of images of equal size, the largest sizes first, so that a lack of memory shows at once."""
+def make_batches(items: Iterable[Item], batch_size: int, scale: float = 1.0) -> list[list[Item]]:
+    """Return batches of images of equal size, the largest sizes first, so that a lack of memory shows at once.
+
+    `scale` is the largest at which the detector looks at a picture.
+    """
     batches: list[list[Item]] = []
     for item in sorted(items, key=lambda item: (-item.height * item.width, -item.height, item.image_id)):
         last = batches[-1] if batches else []
-        pixels = item.height * item.width
+        pixels = item.height * item.width * scale**2
         fits = len(last) < batch_size and (len(last) + 1) * pixels <= BATCH_PIXELS
         if last and fits and (last[0].height, last[0].width) == (item.height, item.width):
             last.append(item)

@@ -11,16 +11,17 @@ import importlib
 import logging
 import time
 from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from scripts.filter.batches import Item, Loaded, Read, describe, list_items, load_ahead, load_batch, make_batches
+from scripts.filter.boxes import Boxes, cut_at_edges
 from scripts.filter.settings import CenterFaceDetector, DetectSettings, OnnxDetector, RetinaFaceDetector
+from scripts.filter.views import ManyViews
 from scripts.lib.accounting import account_for
 from scripts.lib.errors import UserError
 from scripts.lib.files import table_of, write_table
@@ -33,7 +34,6 @@ from scripts.lib.tars import TarReader
 
 LOG = logging.getLogger(__name__)
 
-Boxes = npt.NDArray[np.float32]  # [n, 5]: x0, y0, x1, y1 in pixels, score; best first
 Target = Literal["face", "person"]
 
 # When the last, smallest images all fail, the machine or the weights are at fault and not the images.
@@ -44,31 +44,12 @@ LOG_SECONDS = 30.0
 class Detector(Protocol):
     """A loaded detector."""
 
-    def detect(self, images: list[Pixels]) -> list[Boxes]:
-        """Return the boxes of each image, all at or above the recording floor; the images are of equal size."""
+    def detect(self, images: list[Pixels], scale: float = 1.0) -> list[Boxes]:
+        """Return the boxes of each image, all at or above the recording floor; the images are of equal size.
+
+        `scale` is how many times as large as the settings say the pictures are seen; boxes are in their own pixels.
+        """
         ...
-
-
-def as_boxes(corners: npt.ArrayLike, scores: npt.ArrayLike, floor: float) -> Boxes:
-    """Return corners [n, 4] and scores [n] as boxes, best first; equal scores keep their order.
-
-    Raises:
-        ValueError: a number is not finite: the network has failed, and "no box" would be a wrong answer.
-    """
-    boxes = np.concatenate(
-        [np.asarray(corners, np.float32).reshape(-1, 4), np.asarray(scores, np.float32).reshape(-1, 1)], axis=1
-    )
-    if not np.isfinite(boxes).all():
-        raise ValueError("the network returned numbers that are not finite")
-    boxes = boxes[boxes[:, 4] >= np.float32(floor)]
-    return boxes[np.argsort(-boxes[:, 4], kind="stable")]
-
-
-def cut_at_edges(boxes: Boxes, image: Pixels) -> Boxes:
-    """Return boxes that end where the image does."""
-    height, width = image.shape[:2]
-    limits = np.array([width, height, width, height, 1], np.float32)
-    return np.clip(boxes, np.float32(0), limits)
 
 
 def detect_batch(detector: Detector, loaded: Loaded) -> dict[str, Boxes | str]:
@@ -101,20 +82,22 @@ def detection_row(image_id: str, found: Boxes | str) -> dict[str, Any]:
     return {"image_id": image_id, "reason": "", "detail": "", "score": best, "count": len(boxes), "boxes": boxes}
 
 
-def detect_items(detector: Detector, items: list[Item], batch_size: int, read: Read) -> pa.Table:
-    """Return DETECTIONS of `items`, in id order.
+def detect_items(detector: Detector, items: list[Item], batch_size: int, read: Read, scale: float = 1.0) -> pa.Table:
+    """Return DETECTIONS of `items`, in id order; `scale` is the largest at which the detector looks.
 
     Raises:
         UserError: the detector works on none of the last images.
     """
-    batches = make_batches(items, batch_size)
+    batches = make_batches(items, batch_size, scale)
     found: dict[str, Boxes | str] = {}
     started = logged = time.monotonic()
     for loaded in load_ahead(batches, lambda batch: load_batch(batch, read)):
         found.update(detect_batch(detector, loaded))
         if time.monotonic() - logged > LOG_SECONDS:
             logged = time.monotonic()
-            LOG.info("%d of %d images, %.1f images/s", len(found), len(items), len(found) / (logged - started))
+            rate = len(found) / (logged - started)
+            left = timedelta(seconds=round((len(items) - len(found)) / rate))
+            LOG.info("%d of %d images, %.1f images/s, about %s left", len(found), len(items), rate, left)
     rate = len(found) / max(time.monotonic() - started, 1e-9)
     last = [found[item.image_id] for batch in batches for item in batch][-FAILURES_AT_END:]
     if len(last) == FAILURES_AT_END and all(isinstance(result, str) for result in last):
@@ -167,20 +150,34 @@ def run_detection(description: str | None, argv: Sequence[str] | None, target: T
     LOG.info("wrote %s", arguments.out)
 
 
+def files_of(settings: DetectSettings, weights: list[Path]) -> list[Path] | Path | None:
+    """Return what the detector's module takes as weights: one file, none, or for `transformers` all of them.
+
+    Raises:
+        UserError: more files than the detector has.
+    """
+    if settings.detector.kind == "transformers":
+        return weights
+    if len(weights) > 1:
+        raise UserError(f"--weights takes one file for the detector {settings.detector.name}, got {len(weights)}")
+    return weights[0] if weights else None
+
+
 def measure_part(arguments: argparse.Namespace, settings: DetectSettings) -> pa.Table:
     """Load the detector and return DETECTIONS of a part; a part without images loads nothing."""
     items = list_items(pq.read_table(arguments.status), pq.read_table(arguments.inspection))
     weights = [Path(path) for path in arguments.weights if path]
-    if len(weights) > 1:
-        raise UserError(f"--weights takes one file, got {len(weights)}")
     LOG.info("%d images to measure with %s", len(items), settings.detector.name)
     if not items:
         return DETECTIONS.empty_table()
     module = importlib.import_module(f"scripts.filter.detectors.{settings.detector.kind}")
-    detector: Detector = module.load_detector(settings.detector, weights[0] if weights else None, arguments.threads)
+    detector: Detector = module.load_detector(settings.detector, files_of(settings, weights), arguments.threads)
+    largest = 1.0
+    if (views := settings.detector.views) is not None:
+        detector, largest = ManyViews(detector, views), max(1.0, *views.scales)
     with TarReader(arguments.tar) as tar:
         try:
-            return detect_items(detector, items, settings.detector.batch_size, tar.read)
+            return detect_items(detector, items, settings.detector.batch_size, tar.read, largest)
         except EOFError as error:
             raise UserError(
                 f"{arguments.tar} does not fit its status table ({error}): run `download` of this part again"

@@ -32,7 +32,7 @@ from scripts.shard.settings import WriteShardsSettings
 LOG = logging.getLogger(__name__)
 PASS_HEADER = ("", "unickname", "datetaken", "licensename", "hash", "latitude", "longitude")
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
-_FROM_INDEX = ("shard", "member")
+_FROM_INDEX = ("shard", "member", "sha256", "source_sha256")
 BATCH_ROWS = 65_536  # that are Python objects at a time
 
 
@@ -67,11 +67,12 @@ def join_metadata(kept: pa.Table, index: pa.Table, count: int) -> pa.Table:
     """
     kept = kept.sort_by("image_id")
     index = index.sort_by("image_id")
-    for name in ("image_id", "sha256"):
-        if kept[name].combine_chunks() != index[name].combine_chunks():
+    # The selection knows the file that was downloaded, whose metadata the shard's file may no longer have.
+    for ours, theirs in (("image_id", "image_id"), ("sha256", "source_sha256")):
+        if kept[ours].combine_chunks() != index[theirs].combine_chunks():
             raise UserError(
                 f"the shards do not hold what the selection keeps ({index.num_rows} images in the shards, "
-                f"{kept.num_rows} in the selection, column {name} differs); remake them with snakemake --forcerun "
+                f"{kept.num_rows} in the selection, column {theirs} differs); remake them with snakemake --forcerun "
                 "write_shards"
             )
     check_shards(index, count)
@@ -126,9 +127,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     settings = read_recipe(WriteShardsSettings, flags.recipe)
 
     wanted = [name for name in METADATA.names if name not in _FROM_INDEX]
-    index_columns = ["image_id", "sha256", *_FROM_INDEX]
-    index = read_tables(flags.indexes, SHARD_INDEX, columns=index_columns)
-    metadata = join_metadata(read_kept(flags.selection, wanted), index, settings.count)
+    index = read_tables(flags.indexes, SHARD_INDEX, columns=["image_id", *_FROM_INDEX])
+    metadata = join_metadata(read_kept(flags.selection, [*wanted, "sha256"]), index, settings.count)
     write_table(flags.metadata, metadata)
     write_csv(flags.pass_metadata, PASS_HEADER, pass_rows(metadata))
     located = metadata.num_rows - metadata["latitude"].null_count

@@ -11,10 +11,12 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 
+from scripts.config import load_config
 from scripts.curate import hazard_pictures as pictures
 from scripts.curate import plant_hazards, select_candidates
+from scripts.curate.measure_image import measure_image
 from scripts.curate.perceptual_hash import (
     Orientation,
     distances,
@@ -29,6 +31,7 @@ from scripts.lib.images import decode_image, open_image, sniff_format
 from scripts.lib.reasons import all_reasons
 from scripts.lib.recipe import write_recipe
 from scripts.lib.tars import TarReader, list_members
+from tests.wiring.test_config import merged
 
 SETTINGS = PlantHazardsSettings(clean=8, per_hazard=4, heavy_user=5, image_size=64, seed=3)
 METADATA_REASONS = {
@@ -82,10 +85,10 @@ def test_the_truth_table_has_a_row_for_each_line_and_known_reasons(planted: Path
     assert [row["row"] for row in truth] == [str(number) for number in range(1, len(lines) + 1)]
     counts = Counter(row["expected_reason"] for row in truth)
     kept = counts.pop("")
-    assert kept == SETTINGS.clean + SETTINGS.heavy_user + 3 * SETTINGS.per_hazard  # + first, kept, kept
+    assert kept == SETTINGS.clean + SETTINGS.heavy_user + 4 * SETTINGS.per_hazard  # + first, kept, kept, position
     assert set(counts) <= set(all_reasons())
     assert counts.pop("licence") == 5 * SETTINGS.per_hazard
-    assert set(counts.values()) == {SETTINGS.per_hazard} and len(counts) == 20
+    assert set(counts.values()) == {SETTINGS.per_hazard} and len(counts) == 22
 
 
 def test_select_candidates_ends_each_metadata_hazard_under_its_reason(
@@ -95,7 +98,7 @@ def test_select_candidates_ends_each_metadata_hazard_under_its_reason(
     recipe = {"source": source, "licences": ["CC-BY-2.0"], "partition_bits": 1}
     recipe["require"] = ["creator", "page_url", "download_url", "licence_url"]
     argv = ["--recipe", json.dumps(recipe), "--file", "planted-000", "--metadata", str(planted / "metadata.tsv")]
-    argv += ["--table", "", "--candidates", str(tmp_path / "c"), "--rejected", str(tmp_path / "r")]
+    argv += ["--table", "", "--threads", "1", "--candidates", str(tmp_path / "c"), "--rejected", str(tmp_path / "r")]
     select_candidates.main([*argv, "--account", str(tmp_path / "a")])
     account = json.loads((tmp_path / "a").read_text())
     assert account["read"] == len(truth)
@@ -137,6 +140,25 @@ def test_files_are_what_they_are_said_to_be(truth: list[dict[str, str]], store: 
     for content in contents("truncated", truth, store):
         assert content.endswith(b"\xff\xd9")
         assert decode_image(content).size  # Pillow sees nothing wrong: a strict decoder must
+
+
+def test_metadata_inside_say_what_the_truth_table_says(truth: list[dict[str, str]], store: dict[str, bytes]):
+    limits = load_config(merged()).curate.inspect_images
+    found = {
+        hazard: [measure_image(content, limits) for content in contents(hazard, truth, store)]
+        for hazard in ("tagged_person", "thumbnail_differs", "position")
+    }
+    assert {each.reason for group in found.values() for each in group} == {""}
+    assert {each.face_regions for each in found["tagged_person"]} == {1}
+    assert min(each.thumbnail_distance or 0 for each in found["thumbnail_differs"]) > 8
+    assert {each.position for each in found["position"]} == {True}
+    others = [measure_image(content, limits) for content in store.values()]
+    assert sum(bool(each.face_regions) for each in others) == SETTINGS.per_hazard
+    assert sum(each.thumbnail_distance is not None for each in others) == SETTINGS.per_hazard
+    assert sum(bool(each.position) for each in others) == SETTINGS.per_hazard
+    for content in contents("position", truth, store):
+        place = open_image(content).getexif().get_ifd(ExifTags.IFD.GPSInfo)  # Pillow reads what we wrote
+        assert (place[2], place[4]) == ((51.0, 45.0, 36.0), (1.0, 15.0, 0.0))
 
 
 def test_a_strict_decoder_refuses_the_truncated_files(truth: list[dict[str, str]], store: dict[str, bytes]):

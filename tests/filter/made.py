@@ -111,8 +111,9 @@ def flags(values: Mapping[str, str]) -> list[str]:
 
 
 def detector_recipe(kind: str, **values: Any) -> str:
-    base = {"name": "made", "kind": kind, "score_floor": 0.05, "batch_size": 4, "demo_grade": True}
-    if kind in ("retinaface", "torchvision", "onnx"):
+    base: dict[str, Any] = {"name": "made", "kind": kind, "score_floor": 0.05, "batch_size": 4, "views": None}
+    base["demo_grade"] = True
+    if kind in ("retinaface", "torchvision", "transformers", "onnx"):
         base["weights"] = {"path": "", "sha256": "0" * 64}
     return json.dumps({"detector": {**base, **values}})
 

@@ -76,14 +76,14 @@ def test_a_short_tar_is_named(tmp_path: Path):
 def test_a_part_without_images_needs_no_weights(tmp_path: Path):
     paths = write_part(tmp_path, {"a": b"broken"}, {})
     out = tmp_path / "out.parquet"
-    recipe = detector_recipe("retinaface", backbone="mobilenet0.25", nms=0.4, max_side=None)
+    recipe = detector_recipe("retinaface", backbone="mobilenet0.25", engine="torch", nms=0.4, max_side=None)
     main(["--recipe", recipe, *flags(paths), "--weights", str(tmp_path / "none"), "--threads", "1", "--out", str(out)])
     assert pq.read_table(out).num_rows == 0
 
 
 def test_pass_weights_find_the_astronaut(tmp_path: Path, shared: Path):
     out = tmp_path / "out.parquet"
-    recipe = detector_recipe("retinaface", backbone="mobilenet0.25", nms=0.4, max_side=None)
+    recipe = detector_recipe("retinaface", backbone="mobilenet0.25", engine="torch", nms=0.4, max_side=None)
     weights = str(shared / "weights" / "retinaface_mobilenet0.25.pth")
     main(["--recipe", recipe, *flags(part(tmp_path)), "--weights", weights, "--threads", "1", "--out", str(out)])
     scores = dict(zip(*(pq.read_table(out)[name].to_pylist() for name in ("image_id", "score")), strict=True))

@@ -7,7 +7,8 @@ import pyarrow as pa
 import pytest
 
 from scripts.filter.batches import BATCH_PIXELS, Item, list_items, load_ahead, make_batches
-from scripts.filter.detection import FAILURES_AT_END, Boxes, as_boxes, cut_at_edges, detect_items, read_settings
+from scripts.filter.boxes import Boxes, as_boxes, cut_at_edges
+from scripts.filter.detection import FAILURES_AT_END, detect_items, read_settings
 from scripts.lib.errors import UserError
 from scripts.lib.files import table_of
 from scripts.lib.images import Pixels
@@ -22,7 +23,7 @@ class Brightness:
         self.floor = floor
         self.calls: list[int] = []
 
-    def detect(self, images: list[Pixels]) -> list[Boxes]:
+    def detect(self, images: list[Pixels], scale: float = 1.0) -> list[Boxes]:
         self.calls.append(len(images))
         assert len({image.shape for image in images}) == 1
         means = [float(image.mean()) / 255 for image in images]

@@ -114,6 +114,7 @@ def train_recipe(queue_size: int, name: str = "run_one") -> str:
         "epochs": 2,
         "batch_size": 8,
         "precision": "fp32",
+        "augmentation_backend": "pil",
         "checkpoint_every_steps": 10,
         "cost": "none",
         "expected": "nothing",

@@ -33,7 +33,13 @@ SCALE: dict[str, Any] = {
                 "seed": 1,
             }
         ],
-        "inspect_images": {"max_pixels": 1_000_000, "max_bytes": 2_000_000, "timeout_seconds": 10, "memory_mb": 512},
+        "inspect_images": {
+            "max_pixels": 1_000_000,
+            "max_bytes": 2_000_000,
+            "cpu_seconds": 4,
+            "timeout_seconds": 10,
+            "memory_mb": 512,
+        },
         "deduplicate": {
             "near_distance": 3,
             "min_correlation": 0.9,

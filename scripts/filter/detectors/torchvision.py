@@ -11,7 +11,7 @@ import torch
 import torchvision
 from torch import nn
 
-from scripts.filter.detection import Boxes, as_boxes
+from scripts.filter.boxes import Boxes, as_boxes
 from scripts.filter.settings import TorchvisionDetector
 from scripts.filter.torch_weights import choose_device, load_strictly
 from scripts.lib.errors import UserError
@@ -53,9 +53,13 @@ class TorchvisionRunner:
         self.settings = settings
         self.device = device
         self.network = network.to(device)
+        self.scaling: Any = network.transform
 
-    def detect(self, images: list[Pixels]) -> list[Boxes]:
+    def detect(self, images: list[Pixels], scale: float = 1.0) -> list[Boxes]:
         """Return the people of images of equal size (unequal ones would be padded to each other's size)."""
+        if self.scaling.fixed_size is None:
+            sides = (self.settings.min_side * scale, self.settings.max_side * scale)
+            self.scaling.min_size, self.scaling.max_size = (round(sides[0]),), round(sides[1])
         batch = [
             torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))).to(self.device).float() / 255.0
             for image in images
@@ -74,4 +78,10 @@ def load_detector(settings: TorchvisionDetector, weights: Path | None, threads: 
     """Return the detector of `settings` with the weights of a state dict; see `load_strictly` for errors."""
     device = choose_device(threads)
     network = load_strictly(build_network(settings), weights, f"torchvision's {settings.model}")
+    scaling: Any = network.transform
+    if settings.views is not None and scaling.fixed_size is not None and set(settings.views.scales) != {1.0}:
+        raise UserError(
+            f"the detector {settings.name} ({settings.model}) scales every picture to {scaling.fixed_size} pixels, so "
+            "views.scales can only be [1.0]: give it views.tiles, or take another model"
+        )
     return TorchvisionRunner(settings, network, device)
