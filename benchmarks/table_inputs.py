@@ -17,6 +17,7 @@ from scripts.lib.identity import shard_of, yfcc_key
 from scripts.lib.reasons import DownloadReason, InspectionReason
 from scripts.lib.tables import DETECTIONS, DOWNLOADS, INSPECTIONS, RESULT_COLUMNS, SHARD_INDEX
 from scripts.plan import Plan
+from scripts.report.duplicate_figures import count_clusters, write_figures
 
 ROOT = Path(__file__).resolve().parents[1]
 PARTITION_BITS = 4
@@ -169,6 +170,12 @@ class Made:
             paths.append(self.path(f"shard/write_shards/{shard}.parquet"))
             write_table(paths[-1], table)
         return paths
+
+    def write_duplicate_figures(self) -> str:
+        """Write what `draw_duplicates`, which needs pictures, would count, and return its path."""
+        path = self.path("report/draw_duplicates/figures.json")
+        write_figures(Path(path), count_clusters(pq.read_table(self.path("curate/deduplicate.parquet"))))
+        return path
 
     def write_results(self) -> str:
         """Write a table of results without rows, and return its path."""

@@ -166,6 +166,7 @@ def report_steps(plan: Plan, made: Made, account: str, selection: str) -> Iterat
             *("--recipe", plan.write_report_recipe(), "--funnel", funnel, "--funnel-figure", figure, "--curves"),
             *("--sheets", "--results", made.write_results(), "--selection", selection),
             *("--reviews", made.path("filter/gather_human_verdicts.json"), "--leak-rate="),
+            *("--duplicates", made.write_duplicate_figures(), "--duplicate-sheets"),
             *("--out", made.path("report/index.html")),
         ],
     )
