@@ -5,10 +5,11 @@ through faiss' `IndexBinaryMultiHash` with 4 tables of 16 bits and one flipped b
 bits (pigeonhole); both are asked for all pairs within 6. faiss works with one thread, as ours. Ours then does the same
 in all 8 orientations, which faiss cannot do without 8 times the queries.
 
-*Hash.* Each photograph of `--photos` is decoded and hashed: ours with the 16 x 16 miniature for the second look, and the
-hashes of all 8 orientations follow from its one; imagehash's `phash`, upright alone. Then changed copies of the
-photographs are made, hashed by both and looked for among the originals within 6 bits: the share that is found, and pairs
-of originals that are joined (three pairs of the test photographs are one picture, coloured anew; all others differ).
+*Hash.* Each photograph of `--photos` is decoded and hashed: ours with the 16 x 16 miniature for the second look, and
+the hashes of all 8 orientations follow from its one; imagehash's `phash`, upright alone. Then changed copies of the
+photographs are made, hashed by both and looked for among the originals within 6 bits: the share that is found, and
+pairs of originals that are joined (three pairs of the test photographs are one picture, coloured anew; all others
+differ).
 
 CPU-seconds of whole processes; both alternate, medians count. `ratio` is faiss' CPU-seconds over ours in the search.
 
