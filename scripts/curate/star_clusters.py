@@ -163,7 +163,7 @@ def _link(groups: _Groups, miniatures: Miniatures, likeness: Likeness) -> _Links
         if time.monotonic() - told > LOG_SECONDS:
             told = time.monotonic()
             LOG.info("%d near pairs so far, %d after the second look, %.0f s", near, left, told - started)
-    LOG.info("%d pairs of near hashes, %d of them alike at second look", near, left)
+    LOG.info("%d pairs of unequal, near hashes, of these %d alike at the second look", near, left)
     empty = (np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.uint8))
     group, other, which = (np.concatenate(columns) for columns in zip(empty, *found, strict=True))
     order = np.lexsort((which, other, group))
