@@ -8,6 +8,8 @@ SHEETS = ["kept", *(str(reason) for reason in FilterReason)]
 rule count_funnel:
     input:
         accounts=expand("results/curate/select_candidates/{file}.json", file=PLAN.files),
+        candidates=expand("results/curate/select_candidates/{file}.parquet", file=PLAN.files),
+        rejected=expand("results/curate/select_candidates/{file}.rejected.parquet", file=PLAN.files),
         selection="results/filter/select.parquet",
     output:
         "results/report/funnel.json",
@@ -21,8 +23,8 @@ rule count_funnel:
     params:
         code=PLAN.code("report.count_funnel"),
     shell:
-        "python -m scripts.report.count_funnel --accounts {input.accounts} --selection {input.selection} --out {output}"
-        " > {log} 2>&1"
+        "python -m scripts.report.count_funnel --accounts {input.accounts} --candidates {input.candidates}"
+        " --rejected {input.rejected} --selection {input.selection} --out {output} > {log} 2>&1"
 
 
 rule draw_funnel:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,8 @@ def read_candidates(paths: Sequence[Path], part: str, source_order: Sequence[str
     """Return the candidate rows of one partition, in order of (image id, place of the source in the config, file, row).
 
     Raises:
-        UserError: an image id that cannot be a file name, or a source that the recipe does not know.
+        UserError: an image id that cannot be a file name, a source that the recipe does not know, or a row that comes
+            twice.
     """
     places = {name: place for place, name in enumerate(source_order)}
     rows = [row for path in paths for row in _rows_of(path, part)]
@@ -33,7 +35,14 @@ def read_candidates(paths: Sequence[Path], part: str, source_order: Sequence[str
                 f" expected letters and digits, and one of {list(places)}. The candidate tables are not of this recipe:"
                 " delete results/curate/select_candidates and run again."
             )
-    return sorted(rows, key=lambda row: (row["image_id"], places[row["source"]], row["file"], row["row"]))
+    rows.sort(key=lambda row: (row["image_id"], places[row["source"]], row["file"], row["row"]))
+    for earlier, row in pairwise(rows):
+        if all(earlier[name] == row[name] for name in ("image_id", "source", "file", "row")):
+            raise UserError(
+                f"row {row['row']} of {row['file']} (image {row['image_id']}) comes twice in the candidate tables"
+                f" {', '.join(map(str, paths))}: delete them and run again to select the candidates anew."
+            )
+    return rows
 
 
 def first_rows(rows: Sequence[Row]) -> dict[str, Row]:

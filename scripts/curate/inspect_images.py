@@ -78,6 +78,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     status = pq.read_table(arguments.status, columns=["image_id", "reason", "member", "offset", "size", "sha256"])
     rows = [row for row in status.to_pylist() if row.pop("reason") == ""]
     LOG.info("%d candidates, %d with bytes in %s", len(status), len(rows), arguments.tar)
+    if len({row["image_id"] for row in rows}) != len(rows):
+        raise UserError(
+            f"{arguments.status} has two rows with bytes for one image. Delete it, then run again to download that part"
+            " anew."
+        )
     measured = []
     began = logged = time.monotonic()
     with TarReader(arguments.tar) as tar:

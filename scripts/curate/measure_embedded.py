@@ -76,7 +76,7 @@ def _thumbnail_distance(content: bytes, seen: Seen) -> int | None:
     turn = TURNS.get(seen.orientation)
     grey = grey if turn is None else grey.transpose(turn)
     greys = [grey, *(grey.transpose(quarter) for quarter in _QUARTERS)]
-    hashes, _ = perceptual_hashes([small_grey(_without_bars(each, seen.aspect)) for each in greys])
+    hashes = perceptual_hashes([small_grey(_without_bars(each, seen.aspect)) for each in greys])
     return int(distances(np.array([seen.phash], np.uint64), hashes).min())
 
 

@@ -12,7 +12,7 @@ import simplejpeg
 from PIL import Image
 
 from scripts.curate.measure_embedded import Seen, measure_embedded
-from scripts.curate.perceptual_hash import perceptual_hashes, small_grey
+from scripts.curate.perceptual_hash import miniature_of, perceptual_hashes, small_grey
 from scripts.curate.settings import InspectImagesSettings
 from scripts.lib.embedded.strip import take_apart
 from scripts.lib.images import open_image, orientation_of, sniff_format, to_rgb
@@ -34,7 +34,7 @@ class Measurement:
     orientation: int | None = None
     colour_std: float | None = None
     phash: int | None = None
-    phash_mirror: int | None = None
+    miniature: str | None = None
     position: bool | None = None
     face_regions: int | None = None
     thumbnail_distance: int | None = None
@@ -87,16 +87,17 @@ def _measure(content: bytes, kind: str, limits: InspectImagesSettings) -> Measur
     orientation = orientation_of(image)
     picture = to_rgb(image)
     del image  # a copy of the picture of its own, where that had to be turned or converted
-    phash, mirror = perceptual_hashes([small_grey(picture)])
-    seen = Seen(int(phash[0]), picture.width / picture.height, orientation)
+    grey = small_grey(picture)
+    phash = int(perceptual_hashes([grey])[0])
+    seen = Seen(phash, picture.width / picture.height, orientation)
     known = replace(
         known,
         width=picture.width,
         height=picture.height,
         orientation=orientation,
         colour_std=colour_std(picture),
-        phash=int(phash[0]),
-        phash_mirror=int(mirror[0]),
+        phash=phash,
+        miniature=miniature_of(grey).tobytes().hex(),
     )
     del picture
     # A file whose end cannot be found is damaged, and could not be written without its metadata.

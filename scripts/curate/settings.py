@@ -174,7 +174,9 @@ class DeduplicateSettings(Settings):
     """What counts as a duplicate."""
 
     near_distance: int = Field(ge=0, le=8)  # bits of 64; 0 switches near duplicates off
-    mirrored: bool
+    min_correlation: float = Field(gt=0, le=1)  # of the 16 x 16 grey miniatures, laid alike
+    mirrored: bool  # a mirrored copy is a copy
+    turned: bool  # a copy turned by 90, 180 or 270 degrees is a copy
     # Images flatter than this have no usable perceptual hash and are compared by bytes alone.
     min_colour_std: float = Field(ge=0)
 

@@ -28,6 +28,7 @@ from scripts.filter.rules import Judgement, apply_rules, at_least
 from scripts.filter.settings import JudgeSettings
 from scripts.filter.suspicion import check_measurements
 from scripts.lib.accounting import account_for
+from scripts.lib.duplicate_table import check_clusters
 from scripts.lib.errors import UserError
 from scripts.lib.files import read_tables, table_of, write_table
 from scripts.lib.reasons import FilterReason
@@ -174,6 +175,7 @@ def read_evidence(arguments: Any, status: pa.Table, settings: JudgeSettings) -> 
     check_images(stored, inspections, str(arguments.inspection))
     usable = [image_id for image_id, row in inspections.items() if not row["reason"]]
     duplicates = pq.read_table(arguments.duplicates)
+    check_clusters(duplicates, str(arguments.duplicates))
     mine = duplicates.filter(pc.is_in(duplicates["image_id"], value_set=pa.array(usable, pa.string())))
     human = read_human_verdicts(Path(arguments.human_verdicts)) if arguments.human_verdicts else {}
     LOG.info(

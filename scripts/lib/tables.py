@@ -59,7 +59,7 @@ INSPECTIONS = pa.schema(
         ("colour_std", pa.float32()),  # largest per-channel standard deviation, levels 0-255
         ("sha256", pa.string()),  # of the file's bytes
         ("phash", pa.uint64()),
-        ("phash_mirror", pa.uint64()),
+        ("miniature", pa.string()),  # 16 x 16 grey levels, row by row, hexadecimal
         # what the file's metadata say; null: there and unreadable
         ("position", pa.bool_()),  # EXIF or XMP hold a latitude or longitude
         ("face_regions", pa.int32()),  # persons whom they frame or name
@@ -72,9 +72,11 @@ DUPLICATES = pa.schema(
     [
         ("image_id", pa.string()),
         ("cluster", pa.string()),  # image id of the one that is kept
+        ("members", pa.int32()),  # images of the cluster
         ("reason", pa.string()),  # "" for the kept one, else exact_duplicate or near_duplicate
         ("distance", pa.int32()),  # perceptual-hash bits to the kept one
-        ("mirrored", pa.bool_()),
+        ("mirrored", pa.bool_()),  # it looks like the kept one mirrored left to right,
+        ("turned", pa.int32()),  # and then turned clockwise by so many degrees
     ]
 )
 

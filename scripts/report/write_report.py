@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from scripts.lib.accounting import Account
+from scripts.lib.errors import UserError
 from scripts.lib.files import write_text
 from scripts.lib.human_figures import LeakRate, ReviewFigures, read_figures
 from scripts.lib.plain_text import printable
@@ -112,12 +113,18 @@ def main(argv: Sequence[str] | None = None) -> None:
         reviews=read_figures(ReviewFigures, args.reviews),
         leak=read_figures(LeakRate, Path(args.leak_rate)) if args.leak_rate else None,
     )
+    statistics = kept_statistics(args.selection)
+    if statistics.images != funnel["kept"]:
+        raise UserError(
+            f"{args.selection} keeps {statistics.images} images, and the funnel {args.funnel} counts {funnel['kept']}: "
+            "the files are of different runs. Make the funnel again (snakemake --forcerun count_funnel)"
+        )
     text = page_text(
         settings=settings,
         funnel=funnel,
         drawings=drawings,
         sheets=args.sheets,
-        statistics=kept_statistics(args.selection),
+        statistics=statistics,
         scores=scores,
         looked=looked,
         tuning=tuning_values(

@@ -13,11 +13,12 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from scripts.lib.accounting import Account, account_for
+from scripts.lib.accounting import Account
 from scripts.lib.errors import UserError
 from scripts.lib.files import read_tables, write_text
 from scripts.lib.human_figures import LeakRate, read_figures
 from scripts.lib.recipe import read_recipe
+from scripts.lib.selection_table import count_selection
 from scripts.lib.step import run_step, step_parser
 from scripts.lib.tables import METADATA, SHARD_INDEX
 from scripts.shard.card_sections import (
@@ -92,12 +93,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     flags = parser.parse_args(argv)
     card = read_recipe(WriteCardSettings, flags.recipe)
 
-    selection = pq.read_table(flags.selection, columns=["keep", "reason"])
-    if sum(selection["keep"].to_pylist()) != selection["reason"].to_pylist().count(""):
-        raise UserError(
-            f"{flags.selection} has rows whose `keep` and `reason` disagree; remake it (snakemake --forcerun select)"
-        )
-    account = account_for(selection.num_rows, selection["reason"].to_pylist())
+    counts = count_selection(flags.selection)
+    kept = counts.pop("", 0)
+    account = Account(read=kept + counts.total(), kept=kept, rejected=dict(sorted(counts.items())))
     metadata = pq.read_table(flags.metadata, schema=METADATA)
     leak = read_figures(LeakRate, Path(flags.leak_rate)) if flags.leak_rate else None
     write_text(flags.out, write_card(card, account, metadata, read_tables(flags.indexes, SHARD_INDEX), leak))

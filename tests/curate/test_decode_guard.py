@@ -68,7 +68,7 @@ def test_usual_files_are_measured(guard: DecodeGuard, kind: str, mode: str) -> N
     assert (measured.reason, measured.format, measured.mode) == ("", kind, mode)
     assert (measured.width, measured.height, measured.orientation) == (240, 160, 1)
     assert measured.phash is not None
-    assert measured.phash_mirror is not None
+    assert measured.miniature is not None
 
 
 def test_sixteen_bit_png(guard: DecodeGuard) -> None:

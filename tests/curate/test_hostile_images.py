@@ -95,7 +95,7 @@ def check_step(folder: Path, files: Files, limits: InspectImagesSettings) -> Cou
     assert cut
     assert all(row["reason"] for row in cut)
     for row in rows:  # a usable image has all its measurements, an unusable one none of these
-        assert all((row[name] is None) == bool(row["reason"]) for name in ("colour_std", "phash", "phash_mirror"))
+        assert all((row[name] is None) == bool(row["reason"]) for name in ("colour_std", "phash", "miniature"))
     return reasons
 
 

@@ -14,7 +14,7 @@ from scripts.filter.judge import main
 from scripts.filter.rules import at_least
 from scripts.lib.errors import UserError
 from scripts.lib.tables import CANDIDATES, DETECTIONS, DOWNLOADS, DUPLICATES, INSPECTIONS, VERDICTS
-from tests.filter.made import candidate, detection, download, duplicate, inspection, save
+from tests.filter.made import candidate, counted, detection, download, duplicate, inspection, save
 
 EMBEDDED = {"max_face_regions": 0, "max_thumbnail_distance": 8}
 
@@ -81,7 +81,7 @@ class Case:
             *("--candidates", save(folder / "made-000.parquet", self.candidates + other, CANDIDATES)),
             *("--status", save(folder / "status.parquet", self.status.values(), DOWNLOADS)),
             *("--inspection", save(folder / "inspection.parquet", self.inspections.values(), INSPECTIONS)),
-            *("--duplicates", save(folder / "duplicates.parquet", self.duplicates, DUPLICATES)),
+            *("--duplicates", save(folder / "duplicates.parquet", counted(self.duplicates), DUPLICATES)),
             *("--faces", tables["fa"], "--people", tables["pa"], tables["pb"]),
             *("--human-verdicts", str(human) if self.human else "", "--out", str(folder / "out.parquet")),
         ]
@@ -135,7 +135,7 @@ def test_the_first_reason_wins_when_all_hold(tmp_path: Path):
     case.status["a"].update(reason="too_large", detail="9 bytes")
     kept_inspections, kept_scores = case.inspections, case.scores
     case.inspections, case.scores = {}, {name: {} for name in case.scores}
-    case.duplicates = [duplicate("a", "b", "exact_duplicate")]
+    case.duplicates = [duplicate("a", "b", "exact_duplicate"), duplicate("b", "b", "")]
     case.human = "a,drop,Ann\n"
     assert case.judge()["a"][0] == "too_large"
     case.status["a"].update(reason="", detail="")

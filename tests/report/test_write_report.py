@@ -18,7 +18,16 @@ from scripts.report.draw_contact_sheets import main as draw_contact_sheets
 from scripts.report.draw_curves import main as draw_curves
 from scripts.report.draw_funnel import main as draw_funnel
 from scripts.report.write_report import main
-from tests.report.made import HOSTILE, jpeg, selection_row, train_recipe, write_account, write_part, write_selection
+from tests.report.made import (
+    HOSTILE,
+    account_flags,
+    jpeg,
+    selection_row,
+    train_recipe,
+    write_account,
+    write_part,
+    write_selection,
+)
 from tests.report.people import NOBODY, one_audit, people_flags, two_reviewers
 
 VOID = {"meta", "img", "br", "path", "rect", "use", "line", "circle"}
@@ -147,7 +156,7 @@ def make_page(
     selection = write_selection(folder / "select.parquet", rows)
     write_part(folder, "0", {row["image_id"]: jpeg(index) for index, row in enumerate(rows)}, {})
     funnel = str(folder / "funnel.json")
-    count_funnel(["--accounts", str(account), "--selection", str(selection), "--out", funnel])
+    count_funnel([*account_flags(account), "--selection", str(selection), "--out", funnel])
     draw_funnel(["--funnel", funnel, "--png", str(folder / "f.png"), "--svg", str(folder / "f.svg")])
     metrics = folder / "metrics.csv"
     metrics.write_text("step,epoch,loss,learning_rate\n" + "".join(f"{step},0,5.{step},0.1\n" for step in range(9)))

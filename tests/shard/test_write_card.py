@@ -112,7 +112,7 @@ def test_selection_whose_columns_disagree(tmp_path: Path) -> None:
     made.write_selection()
     flags = ["--selection", str(made.selection), "--metadata", str(metadata), "--leak-rate="]
     flags += ["--out", str(tmp_path / "card.md")]
-    with pytest.raises(UserError, match="`keep` and `reason` disagree"):
+    with pytest.raises(UserError, match="has keep = true and the reason 'person'"):
         main(["--recipe", json.dumps(CARD), *flags])
 
 

@@ -40,7 +40,13 @@ SCALE: dict[str, Any] = {
             "timeout_seconds": 10,
             "memory_mb": 512,
         },
-        "deduplicate": {"near_distance": 3, "mirrored": True, "min_colour_std": 4.0},
+        "deduplicate": {
+            "near_distance": 3,
+            "min_correlation": 0.9,
+            "mirrored": True,
+            "turned": True,
+            "min_colour_std": 4.0,
+        },
     },
 }
 
