@@ -9,7 +9,7 @@ CORES ?= 2
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup peers demo photos test test-slow check format lock clean
+.PHONY: help setup peers demo photos tune test test-slow check format lock clean
 
 help:
 	@sed -n 's/^# //p' Makefile | head -4
@@ -21,15 +21,20 @@ $(STAMP): requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
 	touch $(STAMP)
 
-peers: # the programs that benchmarks/ measure against
+peers: $(STAMP) # the programs that benchmarks/ measure against
 	$(PYTHON) -m venv .venv-peers
 	.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check -r requirements/peers.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --upgrade --target .venv-peers/beside-torch \
+	  -r requirements/peers-beside-torch.txt
 
 demo: $(STAMP)
 	$(BIN)/snakemake --cores $(CORES) --configfile scales/demo.yaml
 
 photos: $(STAMP)
 	$(BIN)/python -m tests.serve_photos --run -- $(BIN)/snakemake --cores $(CORES) --configfile scales/photos.yaml
+
+tune: $(STAMP) # thresholds from the labelled photographs of UNPEOPLED_SHARED
+	$(BIN)/snakemake --cores $(CORES) --configfile scales/labelled.yaml -- results/filter/tune_threshold/figures.json
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -q

@@ -10,7 +10,7 @@ sys.path.insert(0, str(workflow.basedir))
 from scripts.config import load_config
 from scripts.lib.errors import UserError
 from scripts.lib.reasons import FilterReason
-from scripts.plan import Plan, make_steps_runnable, present
+from scripts.plan import Plan, make_steps_runnable, present, present_csvs
 
 make_steps_runnable(workflow.basedir)
 

@@ -56,8 +56,9 @@ rule select_candidates:
     priority: 10
     conda:
         "../envs/data.yaml"
+    threads: 4
     resources:
-        mem_mb=4000,
+        mem_mb=2000,
         runtime=720,
     params:
         recipe=lambda wc: PLAN.select_candidates_recipe(wc.file),
@@ -66,8 +67,8 @@ rule select_candidates:
         code=lambda wc: PLAN.code("curate.select_candidates", "curate.sources", [PLAN.source_kind(wc.file)]),
     shell:
         "python -m scripts.curate.select_candidates --recipe {params.recipe:q} --file {wildcards.file}"
-        " --metadata={params.metadata:q} --table={params.table:q} --candidates {output.candidates}"
-        " --rejected {output.rejected} --account {output.account} > {log} 2>&1"
+        " --metadata={params.metadata:q} --table={params.table:q} --threads {threads}"
+        " --candidates {output.candidates} --rejected {output.rejected} --account {output.account} > {log} 2>&1"
 
 
 rule download:
@@ -104,6 +105,7 @@ rule inspect_images:
         "logs/curate/inspect_images/{part}.log",
     conda:
         "../envs/data.yaml"
+    threads: 2
     resources:
         mem_mb=3000,
         runtime=240,
@@ -112,7 +114,7 @@ rule inspect_images:
         code=PLAN.code("curate.inspect_images"),
     shell:
         "python -m scripts.curate.inspect_images --recipe {params.recipe:q} --tar {input.tar} --status {input.status}"
-        " --out {output} > {log} 2>&1"
+        " --threads {threads} --out {output} > {log} 2>&1"
 
 
 rule deduplicate:

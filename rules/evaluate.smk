@@ -1,6 +1,7 @@
 # In:  encoders, labelled sets
 # Out: results/evaluate/embed/{encoder}/{task}.safetensors   features of both splits, made once
-#      results/evaluate/collect_results.csv                  run,task,protocol,metric,value,n,seed,chance
+#      results/evaluate/collect_results.csv                  one row for each result (docs/tables.md)
+#      results/evaluate/compare_encoders.csv                 pairs of encoders, with intervals
 
 
 rule list_task:
@@ -50,57 +51,9 @@ rule embed:
         " --paths {params.paths:q} --threads {threads} --out {output} > {log} 2>&1"
 
 
-rule knn:
-    input:
-        "results/evaluate/embed/{encoder}/{task}.safetensors",
-    output:
-        "results/evaluate/knn/{encoder}/{task}.csv",
-    log:
-        "logs/evaluate/knn/{encoder}/{task}.log",
-    conda:
-        "../envs/torch.yaml"
-    threads: 2
-    resources:
-        mem_mb=32000,
-        runtime=60,
-    params:
-        recipe=lambda wc: PLAN.knn_recipe(),
-        code=PLAN.code("evaluate.knn"),
-    shell:
-        "python -m scripts.evaluate.knn --recipe {params.recipe:q} --run {wildcards.encoder} --task {wildcards.task}"
-        " --features {input} --threads {threads} --out {output} > {log} 2>&1"
-
-
-rule linear_probe:
-    input:
-        "results/evaluate/embed/{encoder}/{task}.safetensors",
-    output:
-        "results/evaluate/linear_probe/{encoder}/{task}.csv",
-    log:
-        "logs/evaluate/linear_probe/{encoder}/{task}.log",
-    conda:
-        "../envs/torch.yaml"
-    threads: 2
-    resources:
-        gpu=1,
-        mem_mb=64000,
-        runtime=720,
-    params:
-        recipe=lambda wc: PLAN.linear_probe_recipe(),
-        code=PLAN.code("evaluate.linear_probe"),
-    shell:
-        "python -m scripts.evaluate.linear_probe --recipe {params.recipe:q} --run {wildcards.encoder} --task {wildcards.task}"
-        " --features {input} --threads {threads} --out {output} > {log} 2>&1"
-
-
 rule collect_results:
     input:
-        expand(
-            "results/evaluate/{protocol}/{encoder}/{task}.csv",
-            protocol=["knn", "linear_probe"],
-            encoder=PLAN.encoders,
-            task=PLAN.tasks,
-        ),
+        PLAN.protocol_tables,
     output:
         "results/evaluate/collect_results.csv",
     log:
@@ -114,3 +67,22 @@ rule collect_results:
         code=PLAN.code("evaluate.collect_results"),
     shell:
         "python -m scripts.evaluate.collect_results --tables {input} --out {output} > {log} 2>&1"
+
+
+rule compare_encoders:
+    input:
+        PLAN.protocol_predictions,
+    output:
+        "results/evaluate/compare_encoders.csv",
+    log:
+        "logs/evaluate/compare_encoders.log",
+    conda:
+        "../envs/data.yaml"
+    resources:
+        mem_mb=8000,
+        runtime=60,
+    params:
+        recipe=PLAN.compare_encoders_recipe(),
+        code=PLAN.code("evaluate.compare_encoders"),
+    shell:
+        "python -m scripts.evaluate.compare_encoders --recipe {params.recipe:q} --predictions {input} --out {output} > {log} 2>&1"

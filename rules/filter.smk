@@ -1,4 +1,4 @@
-# In:  bytes and measurements of each image, detector weights, human verdicts
+# In:  bytes and measurements of each image, detector weights, human verdicts (filter_review.smk)
 # Out: results/filter/detect_faces/{detector}/{part}.parquet, detect_people/...   boxes and scores, no decision
 #      results/filter/judge/{part}.parquet                                       the first reason against each candidate
 #      results/filter/select.parquet                                             one row for each candidate
@@ -113,13 +113,13 @@ rule judge:
         duplicates="results/curate/deduplicate.parquet",
         faces=expand(
             "results/filter/detect_faces/{detector}/{{part}}.parquet",
-            detector=PLAN.face_detectors,
+            detector=PLAN.asked(PLAN.face_detectors),
         ),
         people=expand(
             "results/filter/detect_people/{detector}/{{part}}.parquet",
-            detector=PLAN.person_detectors,
+            detector=PLAN.asked(PLAN.person_detectors),
         ),
-        human=present(PLAN.config.filter.human_verdicts),
+        human="results/filter/gather_human_verdicts.csv",
     output:
         "results/filter/judge/{part}.parquet",
     log:
@@ -131,12 +131,11 @@ rule judge:
         runtime=60,
     params:
         recipe=lambda wc: PLAN.judge_recipe(),
-        human=lambda wc: PLAN.config.filter.human_verdicts or "",
         code=PLAN.code("filter.judge"),
     shell:
         "python -m scripts.filter.judge --recipe {params.recipe:q} --part {wildcards.part} --candidates {input.candidates}"
         " --status {input.status} --inspection {input.inspection} --duplicates {input.duplicates} --faces {input.faces}"
-        " --people {input.people} --human-verdicts={params.human:q} --out {output} > {log} 2>&1"
+        " --people {input.people} --human-verdicts={input.human} --out {output} > {log} 2>&1"
 
 
 rule select:

@@ -26,7 +26,11 @@ rule train:
     params:
         recipe=lambda wc: PLAN.train_recipe(wc.run),
         code=lambda wc: PLAN.code(
-            "pretrain.train", "pretrain.methods", [PLAN.run(wc.run).method], PLAN.run(wc.run).encoder
+            "pretrain.train",
+            "pretrain.methods",
+            [PLAN.run(wc.run).method],
+            PLAN.run(wc.run).encoder,
+            PLAN.run(wc.run).augmentation_backend,
         ),
     shell:
         "python -m scripts.pretrain.train --recipe {params.recipe:q} --shards {input.shards} --indexes {input.indexes}"

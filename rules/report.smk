@@ -8,6 +8,8 @@ SHEETS = ["kept", *(str(reason) for reason in FilterReason)]
 rule count_funnel:
     input:
         accounts=expand("results/curate/select_candidates/{file}.json", file=PLAN.files),
+        candidates=expand("results/curate/select_candidates/{file}.parquet", file=PLAN.files),
+        rejected=expand("results/curate/select_candidates/{file}.rejected.parquet", file=PLAN.files),
         selection="results/filter/select.parquet",
     output:
         "results/report/funnel.json",
@@ -21,8 +23,8 @@ rule count_funnel:
     params:
         code=PLAN.code("report.count_funnel"),
     shell:
-        "python -m scripts.report.count_funnel --accounts {input.accounts} --selection {input.selection} --out {output}"
-        " > {log} 2>&1"
+        "python -m scripts.report.count_funnel --accounts {input.accounts} --candidates {input.candidates}"
+        " --rejected {input.rejected} --selection {input.selection} --out {output} > {log} 2>&1"
 
 
 rule draw_funnel:
@@ -100,6 +102,10 @@ rule write_report:
         sheets=expand("results/report/draw_contact_sheets/{sheet}.png", sheet=SHEETS),
         results="results/evaluate/collect_results.csv",
         selection="results/filter/select.parquet",
+        reviews="results/filter/gather_human_verdicts.json",
+        leak_rate=PLAN.leak_rate,
+        tuning=PLAN.tuned("results/filter/tune_threshold/figures.json"),
+        tuning_figure=PLAN.tuned("results/filter/tune_threshold/roc.svg"),
     output:
         "results/report/index.html",
     log:
@@ -115,4 +121,6 @@ rule write_report:
     shell:
         "python -m scripts.report.write_report --recipe {params.recipe:q} --funnel {input.funnel}"
         " --funnel-figure {input.funnel_figure} --curves {input.curves} --sheets {input.sheets}"
-        " --results {input.results} --selection {input.selection} --out {output} > {log} 2>&1"
+        " --results {input.results} --selection {input.selection} --reviews {input.reviews}"
+        " --leak-rate={input.leak_rate:q} --tuning {input.tuning} --tuning-figure {input.tuning_figure}"
+        " --out {output} > {log} 2>&1"

@@ -54,6 +54,7 @@ rule write_card:
         selection="results/filter/select.parquet",
         metadata="results/shard/write_metadata/metadata.parquet",
         indexes=expand("results/shard/write_shards/{shard}.parquet", shard=PLAN.shards),
+        leak_rate=PLAN.leak_rate,
     output:
         "results/shard/write_card.md",
     log:
@@ -68,4 +69,4 @@ rule write_card:
         code=PLAN.code("shard.write_card"),
     shell:
         "python -m scripts.shard.write_card --recipe {params.recipe:q} --selection {input.selection} --metadata {input.metadata}"
-        " --indexes {input.indexes} --out {output} > {log} 2>&1"
+        " --indexes {input.indexes} --leak-rate={input.leak_rate:q} --out {output} > {log} 2>&1"

@@ -18,7 +18,9 @@ from pydantic import Field, ValidationError
 
 from scripts.curate.settings import CurateSettings, FolderSource, YfccSource
 from scripts.evaluate.settings import EvaluateSettings
-from scripts.filter.settings import FaceVote, FilterSettings, OnnxDetector, PersonVote, WeightsFile
+from scripts.filter.rule_settings import detectors_of, rule_conflicts
+from scripts.filter.settings import FilterSettings, OnnxDetector, WeightsFile
+from scripts.filter.tune_settings import Committee
 from scripts.lib.errors import UserError
 from scripts.lib.recipe import Settings, describe_errors
 from scripts.pretrain.settings import PretrainSettings
@@ -83,13 +85,10 @@ def _lookup(match: re.Match[str], environment: Mapping[str, str], where: str) ->
 
 def _conflicts(config: Config) -> Iterable[str]:
     """Yield what no single field can know."""
-    votes: list[FaceVote | PersonVote] = [*config.filter.face_detectors, *config.filter.person_detectors]
     yield from _repeated("curate.sources", (source.name for source in config.curate.sources))
-    yield from _repeated("filter.face_detectors and filter.person_detectors", (vote.detector.name for vote in votes))
     yield from _repeated("pretrain.runs", (run.name for run in config.pretrain.runs))
     yield from _repeated("evaluate.tasks", (task.name for task in config.evaluate.tasks))
-    for vote in votes:
-        yield from _vote_conflicts(vote)
+    yield from _filter_conflicts(config.filter)
     for source in config.curate.sources:
         if isinstance(source, YfccSource):
             for index, file in enumerate(source.files):
@@ -105,18 +104,36 @@ def _repeated(where: str, names: Iterable[str]) -> Iterable[str]:
             yield f"{where}: the name {name} is used {times} times"
 
 
-def _vote_conflicts(vote: FaceVote | PersonVote) -> Iterable[str]:
-    detector = vote.detector
-    target = "face" if isinstance(vote, FaceVote) else "person"
-    where = f"filter.{target}_detectors.{detector.name}"
-    if vote.drop_score < detector.score_floor:
+def _filter_conflicts(chosen: FilterSettings) -> Iterable[str]:
+    detectors = [*chosen.face_detectors, *chosen.person_detectors]
+    names = [detector.name for detector in detectors]
+    floors = {detector.name: detector.score_floor for detector in detectors}
+    yield from _repeated("filter.face_detectors and filter.person_detectors", names)
+    yield from _repeated("filter.rules", (rule.name for rule in chosen.rules))
+    yield from rule_conflicts("filter.rules", chosen.rules, floors)
+    yield from rule_conflicts("filter.tune.reference", chosen.tune.reference if chosen.labels else (), floors)
+    asked = {name for rule in chosen.rules for name in detectors_of(rule)}
+    for name in [] if chosen.labels else [name for name in names if name not in asked]:
         yield (
-            f"{where}: drop_score {vote.drop_score} is below the detector's score_floor {detector.score_floor}, "
-            "under which nothing is recorded"
+            f"filter.rules: no rule asks the detector {name}, so it would be measured for nothing; name it in a rule, "
+            "take it out of the detectors, or give filter.labels to tune on"
         )
-    if isinstance(detector, OnnxDetector) and detector.target != target:
-        yield f"{where}: its target is {detector.target}"
-    for key in ("weights", "config"):
-        file = getattr(detector, key, None)
-        if isinstance(file, WeightsFile) and file.path is None and file.url is None:
-            yield f"{where}.{key}: give a path or an url"
+    for committee in chosen.tune.committees if chosen.labels else ():
+        yield from _committee_conflicts(committee, set(names))
+    for target, listed in (("face", chosen.face_detectors), ("person", chosen.person_detectors)):
+        for detector in listed:
+            where = f"filter.{target}_detectors.{detector.name}"
+            if isinstance(detector, OnnxDetector) and detector.target != target:
+                yield f"{where}: its target is {detector.target}"
+            for key in ("weights", "config"):
+                file = getattr(detector, key, None)
+                if isinstance(file, WeightsFile) and file.path is None and file.url is None:
+                    yield f"{where}.{key}: give a path or an url"
+
+
+def _committee_conflicts(committee: Committee, names: set[str]) -> Iterable[str]:
+    where = f"filter.tune.committees.{committee.name}"
+    if unknown := sorted(set(committee.scores) - names):
+        yield f"{where}: there is no detector {', '.join(unknown)}"
+    if strangers := sorted(set(committee.areas) - set(committee.scores)):
+        yield f"{where}: areas names {', '.join(strangers)}, which scores does not"

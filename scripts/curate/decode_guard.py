@@ -19,7 +19,7 @@ from pathlib import Path
 from types import TracebackType
 
 from scripts.curate import decode_worker
-from scripts.curate.measure_image import OUT_OF_MEMORY, Measurement
+from scripts.curate.measure_image import Measurement
 from scripts.curate.settings import InspectImagesSettings
 from scripts.lib.errors import UserError
 from scripts.lib.images import sniff_format
@@ -30,6 +30,7 @@ LOG = logging.getLogger(__name__)
 
 START_SECONDS = 120.0  # a cluster's file system may take its time to load Python and Pillow
 MAX_ANSWER_BYTES = 1 << 16
+WATCH_EVERY = 16  # answers: the worker's memory is looked at so often, and before it is ended
 _ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -51,6 +52,7 @@ class DecodeGuard:
     def __init__(self, limits: InspectImagesSettings) -> None:
         self.limits = limits
         self.starts = 0  # of worker processes
+        self.peak_mb = 0  # largest resident memory of a worker that was seen
         self._worker: subprocess.Popen[bytes] | None = None
         self._served = 0
 
@@ -61,7 +63,7 @@ class DecodeGuard:
             return Measurement(format=sniff_format(content)).rejected(InspectionReason.FILE_TOO_LARGE, detail)
         used = self._served > 0
         answer = self._measure_once(content)
-        if used and (answer.reason == InspectionReason.DECODER_CRASH or answer.detail == OUT_OF_MEMORY):
+        if used and answer.reason in (InspectionReason.DECODER_CRASH, InspectionReason.DECODER_MEMORY):
             self._stop()
             answer = self._measure_once(content)
         return answer
@@ -71,6 +73,8 @@ class DecodeGuard:
         try:
             worker = self._running()
             self._served += 1
+            if self._served % WATCH_EVERY == 0:
+                self.peak_mb = max(self.peak_mb, _peak_mb(worker.pid))
             return Measurement(**json.loads(self._exchange(worker, content)))
         except (ValueError, TypeError):
             self._stop()
@@ -80,20 +84,30 @@ class DecodeGuard:
             return failed.rejected(InspectionReason.DECODER_TIMEOUT, f"not decoded in {self.limits.timeout_seconds} s")
         except _WorkerGoneError as gone:
             self._stop()
-            if gone.code == -signal.SIGXCPU:
-                detail = f"not decoded in {self.limits.timeout_seconds} s"
+            if gone.code == -signal.SIGPROF:
+                detail = f"not decoded in {self.limits.cpu_seconds} s of processor time"
                 return failed.rejected(InspectionReason.DECODER_TIMEOUT, detail)
             return failed.rejected(InspectionReason.DECODER_CRASH, str(gone))
 
     def _exchange(self, worker: subprocess.Popen[bytes], content: bytes) -> bytes:
-        assert worker.stdin is not None
         deadline = time.monotonic() + self.limits.timeout_seconds
-        try:
-            worker.stdin.write(len(content).to_bytes(decode_worker.LENGTH_BYTES, "big") + content)
-            worker.stdin.flush()
-        except BrokenPipeError:
-            raise _WorkerGoneError(worker.wait()) from None
+        self._request(worker, len(content).to_bytes(decode_worker.LENGTH_BYTES, "big"), deadline)
+        self._request(worker, content, deadline)
         return self._answer(worker, deadline)
+
+    def _request(self, worker: subprocess.Popen[bytes], message: bytes, deadline: float) -> None:
+        """Write to a worker that may be dead, or too busy to read."""
+        assert worker.stdin is not None
+        descriptor = worker.stdin.fileno()
+        left = memoryview(message)
+        while left:
+            seconds = deadline - time.monotonic()
+            if seconds <= 0 or not select.select([], [descriptor], [], seconds)[1]:
+                raise TimeoutError
+            try:
+                left = left[os.write(descriptor, left) :]
+            except BrokenPipeError:
+                raise _WorkerGoneError(worker.wait()) from None
 
     def _answer(self, worker: subprocess.Popen[bytes], deadline: float) -> bytes:
         length = int.from_bytes(self._receive(worker, decode_worker.LENGTH_BYTES, deadline), "big")
@@ -122,6 +136,8 @@ class DecodeGuard:
                 stdout=subprocess.PIPE,
                 env={**os.environ, "PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
             )
+            assert self._worker.stdin is not None
+            os.set_blocking(self._worker.stdin.fileno(), False)
             self._served = 0
             self.starts += 1
             try:
@@ -140,6 +156,7 @@ class DecodeGuard:
         worker, self._worker, self._served = self._worker, None, 0
         if worker is None:
             return
+        self.peak_mb = max(self.peak_mb, _peak_mb(worker.pid))
         worker.kill()
         for stream in (worker.stdin, worker.stdout):
             assert stream is not None
@@ -154,3 +171,12 @@ class DecodeGuard:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stop()
+
+
+def _peak_mb(pid: int) -> int:
+    """Return the largest resident memory that a process had, in MB; 0 when it is gone."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) >> 10 for line in status.splitlines() if line.startswith("VmHWM:")), 0)

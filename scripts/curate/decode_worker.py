@@ -7,9 +7,9 @@ bytes; the first answer is READY, the others are JSON, so that nothing a broken 
 from __future__ import annotations
 
 import json
-import math
 import os
 import resource
+import signal
 import sys
 import warnings
 from pathlib import Path
@@ -32,11 +32,8 @@ def limit_memory(extra_bytes: int) -> None:
 
 
 def limit_cpu(seconds: float) -> None:
-    """Let the kernel end this process (SIGXCPU) when it uses `seconds` of processor time from now on."""
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    used = usage.ru_utime + usage.ru_stime
-    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
-    resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(used + seconds) + 1, hard))
+    """Let the kernel end this process (SIGPROF) when it uses `seconds` of processor time from now on."""
+    signal.setitimer(signal.ITIMER_PROF, seconds)
 
 
 def serve(recipe: str) -> None:
@@ -49,9 +46,14 @@ def serve(recipe: str) -> None:
     requests = sys.stdin.buffer
     _send(answers, READY)
     while header := requests.read(LENGTH_BYTES):
-        content = requests.read(int.from_bytes(header, "big"))
-        limit_cpu(limits.timeout_seconds)
-        _send(answers, json.dumps(measure_image(content, limits).as_row()).encode("utf-8"))
+        _send(answers, _answer(requests.read(int.from_bytes(header, "big")), limits))
+
+
+def _answer(content: bytes, limits: InspectImagesSettings) -> bytes:
+    limit_cpu(limits.cpu_seconds)
+    answer = json.dumps(measure_image(content, limits).as_row()).encode("utf-8")
+    limit_cpu(0)
+    return answer
 
 
 def _send(answers: BinaryIO, message: bytes) -> None:

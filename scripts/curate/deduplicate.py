@@ -1,12 +1,12 @@
 """Find equal and nearly equal images over all partitions.
 
-Images of a cluster hang together by equal bytes (SHA-256) or by perceptual hashes that differ in at most
-`near_distance` of 64 bits, directly or through others of the cluster (union-find). The one with the largest area is
-kept, among equal areas the one with the smallest id. Flat images, whose perceptual hash says nothing, are compared by
-bytes alone.
+Images with equal bytes (SHA-256) repeat each other. Images look alike when their perceptual hashes differ in at most
+`near_distance` of 64 bits, mirrored or turned if the recipe says so, and their 16 x 16 miniatures, laid the same way,
+correlate by at least `min_correlation`. Images are taken by area, the largest first, then by id: one that looks like a
+kept image is a copy of it, any other is kept. Flat images, whose perceptual hash says nothing, are compared by bytes
+alone. Frames of a series are not duplicates; they differ in more than a recompression changes.
 
-Memory: 0.3 kB for each image at the peak, half of it ids and digests and half the passes of the near search (measured:
-2 million images with mirror images, 0.7 GB at 3 bits, 0.86 GB at 4), so about 8 GB for 20 million images.
+Memory: about 0.45 kB for each image, 256 bytes of it the miniature: 9 GB for 20 million images (docs/measurements.md).
 """
 
 from __future__ import annotations
@@ -14,9 +14,8 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -25,23 +24,24 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
-from scripts.curate.hash_join import near_pairs
-from scripts.curate.perceptual_hash import distances
+from scripts.curate.perceptual_hash import UPRIGHT, Hashes, Miniatures, Orientation, distances, oriented_hashes
+from scripts.curate.perceptual_hash import orientations as all_orientations
 from scripts.curate.settings import DeduplicateSettings
+from scripts.curate.star_clusters import Likeness, find_copies
+from scripts.lib.duplicate_table import check_clusters
 from scripts.lib.errors import UserError
 from scripts.lib.files import write_table
 from scripts.lib.reasons import FilterReason
 from scripts.lib.recipe import read_recipe
 from scripts.lib.step import run_step, step_parser
-from scripts.lib.tables import DUPLICATES, INSPECTIONS
+from scripts.lib.tables import DUPLICATES
 
 LOG = logging.getLogger(__name__)
 
 Places = npt.NDArray[np.int64]
-COLUMNS = ["image_id", "reason", "width", "height", "colour_std", "sha256", "phash", "phash_mirror"]
+COLUMNS = ["image_id", "reason", "width", "height", "colour_std", "sha256", "phash", "miniature"]
+MINIATURE_BYTES = 256
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,8 @@ class Images:
     image_id: pa.ChunkedArray  # text
     sha256: npt.NDArray[np.uint64]  # [n, 4]
     area: npt.NDArray[np.int64]  # pixels
-    phash: npt.NDArray[np.uint64]
-    phash_mirror: npt.NDArray[np.uint64]
+    phash: Hashes
+    miniature: Miniatures  # [n, 256]
     flat: npt.NDArray[np.bool_]
 
     def __len__(self) -> int:
@@ -67,107 +67,15 @@ def images_of(table: pa.Table, min_colour_std: float) -> Images:
         min_colour_std: images with a lower value are flat.
     """
     table = table.filter(pc.equal(table["reason"], ""))
-    digests = b"".join(bytes.fromhex(text) for text in table["sha256"].to_pylist())
+    digests, miniatures = (b"".join(map(bytes.fromhex, table[name].to_pylist())) for name in ("sha256", "miniature"))
     width, height = (table[name].to_numpy().astype(np.int64) for name in ("width", "height"))
     return Images(
         image_id=table["image_id"],
         sha256=np.frombuffer(digests, dtype=np.uint64).reshape(-1, 4),
         area=width * height,
         phash=table["phash"].to_numpy().astype(np.uint64),
-        phash_mirror=table["phash_mirror"].to_numpy().astype(np.uint64),
+        miniature=np.frombuffer(miniatures, dtype=np.uint8).reshape(-1, MINIATURE_BYTES),
         flat=table["colour_std"].to_numpy().astype(np.float32) < np.float32(min_colour_std),
-    )
-
-
-def join_images(parts: Sequence[Images]) -> Images:
-    """Return the images of all partitions as one."""
-    arrays: dict[str, Any] = {
-        name: np.concatenate([part.__dict__[name] for part in parts])
-        for name in ("sha256", "area", "phash", "phash_mirror", "flat")
-    }
-    return Images(image_id=pa.chunked_array([c for part in parts for c in part.image_id.chunks], pa.string()), **arrays)
-
-
-def exact_pairs(images: Images) -> Iterator[tuple[Places, Places]]:
-    """Yield pairs of neighbours among images with equal bytes: enough to connect each group."""
-    order = np.lexsort(images.sha256.T)
-    ordered = images.sha256[order]
-    same = np.flatnonzero((ordered[1:] == ordered[:-1]).all(axis=1))
-    yield order[same], order[same + 1]
-
-
-def similar_pairs(images: Images, settings: DeduplicateSettings) -> Iterator[tuple[Places, Places]]:
-    """Yield pairs that connect images whose hashes, or hash and mirror hash, differ in at most `near_distance` bits.
-
-    Equal hashes are joined first, so that a thousand copies of a picture cost a thousand pairs and not half a million.
-    """
-    if settings.near_distance == 0:
-        return
-    rich = np.flatnonzero(~images.flat)
-    if len(rich) == 0:
-        return
-    phash, mirror = images.phash[rich], images.phash_mirror[rich]
-    order = np.lexsort((mirror, phash))
-    phash, mirror = phash[order], mirror[order]
-    repeated = np.concatenate([[False], (phash[1:] == phash[:-1]) & (mirror[1:] == mirror[:-1])])
-    again = np.flatnonzero(repeated)
-    yield rich[order[again - 1]], rich[order[again]]
-    places, hashes = rich[order[~repeated]], phash[~repeated]
-    mirrored = np.zeros(len(places), dtype=np.bool_)
-    if settings.mirrored:
-        hashes = np.concatenate([hashes, mirror[~repeated]])
-        mirrored = np.concatenate([mirrored, ~mirrored])
-        places = np.concatenate([places, places])
-    for first, second in near_pairs(hashes, mirrored, settings.near_distance):
-        yield places[first], places[second]
-
-
-def clusters(count: int, pairs: Iterable[tuple[Places, Places]]) -> Places:
-    """Return the number of the cluster of each of `count` images: [count]. Images that hang together share it."""
-    listed = list(pairs)
-    first = np.concatenate([np.zeros(0, dtype=np.int64), *(pair[0] for pair in listed)])
-    second = np.concatenate([np.zeros(0, dtype=np.int64), *(pair[1] for pair in listed)])
-    graph = coo_array((np.ones(len(first), dtype=np.bool_), (first, second)), shape=(count, count))
-    labels: Places = connected_components(graph, directed=False)[1].astype(np.int64)
-    return labels
-
-
-def find_duplicates(images: Images, settings: DeduplicateSettings) -> pa.Table:
-    """Return `tables.DUPLICATES`: each image of a cluster of two or more, sorted by (cluster, image_id)."""
-    pairs = chain(exact_pairs(images), similar_pairs(images, settings))
-    labels = clusters(len(images), pairs)
-    members = np.flatnonzero(np.bincount(labels, minlength=1)[labels] > 1)
-    ids = np.array(images.image_id.take(pa.array(members)).to_pylist(), dtype=object)
-    # Best first within each cluster: larger area, then smaller id.
-    by_id = np.argsort(ids, kind="stable")
-    order = by_id[np.lexsort((-images.area[members[by_id]], labels[members[by_id]]))]
-    members, ids = members[order], ids[order]
-    starts = np.flatnonzero(np.concatenate([[True], labels[members][1:] != labels[members][:-1]])[: len(members)])
-    kept = np.repeat(starts, np.diff(np.append(starts, len(members))))  # place of the kept one of each member
-    table = _rows(images, members, ids, kept, mirrored=settings.mirrored)
-    return table.sort_by([("cluster", "ascending"), ("image_id", "ascending")])
-
-
-def _rows(images: Images, members: Places, ids: npt.NDArray[np.object_], kept: Places, *, mirrored: bool) -> pa.Table:
-    best = members[kept]
-    exact = (images.sha256[members] == images.sha256[best]).all(axis=1)
-    plain = distances(images.phash[members], images.phash[best]).astype(np.int32)
-    turned = np.minimum(
-        distances(images.phash[members], images.phash_mirror[best]),
-        distances(images.phash_mirror[members], images.phash[best]),
-    ).astype(np.int32)
-    is_turned = (turned < plain) & ~exact & mirrored
-    reasons = np.where(exact, str(FilterReason.EXACT_DUPLICATE), str(FilterReason.NEAR_DUPLICATE)).astype(object)
-    reasons[members == best] = ""
-    return pa.table(
-        {
-            "image_id": pa.array(ids, pa.string()),
-            "cluster": pa.array(ids[kept], pa.string()),
-            "reason": pa.array(reasons, pa.string()),
-            "distance": pa.array(np.where(exact, 0, np.where(is_turned, turned, plain)), pa.int32()),
-            "mirrored": pa.array(is_turned, pa.bool_()),
-        },
-        schema=DUPLICATES,
     )
 
 
@@ -175,16 +83,101 @@ def read_images(paths: Sequence[Path], min_colour_std: float) -> tuple[int, Imag
     """Return the number of rows of all inspection tables, and their usable images.
 
     Raises:
-        UserError: two rows name the same image.
+        UserError: two rows name the same image, in one table or in two.
     """
-    rows, parts = 0, [images_of(INSPECTIONS.empty_table(), min_colour_std)]
+    rows = sum(pq.read_metadata(path).num_rows for path in paths)
+    joined: dict[str, Any] = {
+        "sha256": np.empty((rows, 4), np.uint64),
+        "area": np.empty(rows, np.int64),
+        "phash": np.empty(rows, np.uint64),
+        "miniature": np.empty((rows, MINIATURE_BYTES), np.uint8),
+        "flat": np.empty(rows, np.bool_),
+    }
+    ids: list[pa.Array] = []
+    last = 0
     for path in paths:
         table = pq.read_table(path, columns=COLUMNS)
-        rows += len(table)
         if pc.count_distinct(table["image_id"]).as_py() != len(table):
             raise UserError(f"{path} has two rows for one image; delete it, then run again to inspect that part anew.")
-        parts.append(images_of(table, min_colour_std))
-    return rows, join_images(parts)
+        part = images_of(table, min_colour_std)
+        for name, values in joined.items():
+            values[last : last + len(part)] = getattr(part, name)
+        ids += part.image_id.chunks
+        last += len(part)
+    images = Images(image_id=pa.chunked_array(ids, pa.string()), **{name: item[:last] for name, item in joined.items()})
+    if pc.count_distinct(images.image_id).as_py() != last:
+        raise UserError(
+            "an image is in the inspection tables of two parts: some are of a run with other partitions. Delete"
+            " results/curate/inspect_images and results/curate/download, then run again."
+        )
+    return rows, images
+
+
+def best_first(images: Images, places: Places) -> Places:
+    """Return places with the largest area first, equal areas by id."""
+    ids = np.array(images.image_id.take(pa.array(places)).to_pylist(), dtype=object)
+    by_id = np.argsort(ids, kind="stable")
+    return places[by_id[np.argsort(-images.area[places[by_id]], kind="stable")]]
+
+
+def with_equal_bytes(images: Images) -> Places:
+    """Return, for each image, the place of the best image with the same bytes: its own where there is no other."""
+    order = np.lexsort(images.sha256.T)
+    ordered = images.sha256[order]
+    start = np.concatenate([[True], (ordered[1:] != ordered[:-1]).any(axis=1)])[: len(order)]
+    group = np.empty(len(order), np.int64)
+    group[order] = np.cumsum(start) - 1
+    first = np.empty(int(start.sum()), np.int64)
+    first[group] = np.arange(len(order))
+    shared = best_first(images, np.flatnonzero(np.bincount(group, minlength=1)[group] > 1))
+    first[group[shared[::-1]]] = shared[::-1]  # the best is written last
+    return first[group]
+
+
+def find_duplicates(images: Images, settings: DeduplicateSettings) -> pa.Table:
+    """Return `tables.DUPLICATES`: each image of a cluster of two or more, sorted by (cluster, image_id)."""
+    kept = with_equal_bytes(images)
+    laid = np.zeros(len(images), np.int64)
+    orientations = all_orientations(mirrored=settings.mirrored, turned=settings.turned)
+    if settings.near_distance:
+        compared = np.flatnonzero((kept == np.arange(len(images))) & ~images.flat)
+        likeness = Likeness(settings.near_distance, settings.min_correlation, orientations)
+        copies = find_copies(
+            images.phash, images.miniature, compared, lambda places: best_first(images, places), likeness
+        )
+        kept_of = np.arange(len(images))
+        for copy in copies:
+            kept_of[copy.place] = copy.kept
+            laid[copy.place] = orientations.index(copy.orientation)
+        laid, kept = laid[kept], kept_of[kept]
+    clustered = np.zeros(len(images), np.bool_)
+    clustered[kept[kept != np.arange(len(images))]] = True
+    members = np.flatnonzero(clustered | (kept != np.arange(len(images))))
+    table = _rows(images, members, kept[members], [orientations[number] for number in laid[members]])
+    return table.sort_by([("cluster", "ascending"), ("image_id", "ascending")])
+
+
+def _rows(images: Images, members: Places, kept: Places, laid: Sequence[Orientation]) -> pa.Table:
+    exact = (images.sha256[members] == images.sha256[kept]).all(axis=1)
+    reasons = np.where(exact, str(FilterReason.EXACT_DUPLICATE), str(FilterReason.NEAR_DUPLICATE)).astype(object)
+    reasons[members == kept] = ""
+    hashes = images.phash[kept]
+    for orientation in set(laid) - {UPRIGHT}:
+        so = np.array([item == orientation for item in laid])
+        hashes[so] = oriented_hashes(hashes[so], orientation)
+    ids = images.image_id
+    return pa.table(
+        {
+            "image_id": ids.take(pa.array(members)),
+            "cluster": ids.take(pa.array(kept)),
+            "members": pa.array(np.bincount(kept)[kept].astype(np.int32), pa.int32()),
+            "reason": pa.array(reasons, pa.string()),
+            "distance": pa.array(distances(images.phash[members], hashes).astype(np.int32), pa.int32()),
+            "mirrored": pa.array([item.mirrored for item in laid], pa.bool_()),
+            "turned": pa.array([item.turned for item in laid], pa.int32()),
+        },
+        schema=DUPLICATES,
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -201,6 +194,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     LOG.info("%d images inspected, %d usable, of these %d flat (compared by bytes alone)", rows, len(images), flat)
     table = find_duplicates(images, settings)
     counts = Counter(table["reason"].to_pylist())
+    check_clusters(table, str(arguments.out))
     write_table(arguments.out, table)
     LOG.info(
         "%d clusters, %d exact and %d near duplicates, in %.1f s",

@@ -3,77 +3,48 @@
 The result depends on what the stores answer and not on the order in which they answer: bytes gather in
 `<tar>.spool/` as they come and are written in candidate order at the end. A killed job goes on from its spool.
 
-A store that definitely does not have a photo passes the question to the source's next store; one that could not answer
-(time-out, server error) does not, because its silence says nothing about the photo.
+A store that definitely does not have a photo passes the question to the source's next store. One that could not answer
+(time-out, server error) does not, because its silence says nothing about the photo; nor does one that opts out
+(robots.txt, X-Robots-Tag, TDM reservation), because that is an answer, and not one to be got round.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import re
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any
 
-import pyarrow.parquet as pq
-
+from scripts.curate.candidate_rows import Row, candidate_of, first_rows, read_candidates
+from scripts.curate.earlier import before, forget, take_over
 from scripts.curate.http_store import Client, ServerStore
 from scripts.curate.progress import Progress
 from scripts.curate.settings import DownloadSettings, FolderSource, FractalSource, HttpStore, Source
 from scripts.curate.settings import TarStore as TarStoreSettings
-from scripts.curate.spool import Spool
+from scripts.curate.spool import PASSING, Spool
 from scripts.curate.stores import Candidate, FolderStore, FractalStore, Outcome, Store, TarStore
 from scripts.lib.accounting import account_for
 from scripts.lib.errors import UserError
-from scripts.lib.files import replacing, table_of, write_table
+from scripts.lib.files import remove_leftovers, replacing, table_of, write_table
 from scripts.lib.images import EXTENSIONS, sniff_format
 from scripts.lib.reasons import DownloadReason
 from scripts.lib.recipe import read_recipe
-from scripts.lib.step import run_step, step_parser
+from scripts.lib.step import run_step, spare_pandas, step_parser
 from scripts.lib.tables import DOWNLOADS
 from scripts.lib.tars import TarWriter
 
 LOG = logging.getLogger(__name__)
 
-COLUMNS = ["image_id", "source", "file", "row", "locator", "download_url"]
-_SAFE_ID = re.compile(r"[0-9A-Za-z_-]{1,80}")
-
-Row = dict[str, Any]
-
-
-def read_candidates(paths: Sequence[Path], part: str, source_order: Sequence[str]) -> list[Row]:
-    """Return the candidate rows of one partition, in order of (image id, place of the source in the config, file, row).
-
-    Raises:
-        UserError: an image id that cannot be a file name, or a source that the recipe does not know.
-    """
-    places = {name: place for place, name in enumerate(source_order)}
-    rows: list[Row] = []
-    for path in paths:
-        rows += pq.read_table(path, columns=COLUMNS, filters=[("part", "==", part)]).to_pylist()
-    for row in rows:
-        if row["source"] not in places or not _SAFE_ID.fullmatch(row["image_id"]):
-            raise UserError(
-                f"row {row['row']} of {row['file']} has image id {row['image_id']!r} and source {row['source']!r};"
-                f" expected letters and digits, and one of {list(places)}. The candidate tables are not of this recipe:"
-                " delete results/curate/select_candidates and run again."
-            )
-    return sorted(rows, key=lambda row: (row["image_id"], places[row["source"]], row["file"], row["row"]))
-
-
-def first_rows(rows: Sequence[Row]) -> dict[str, Row]:
-    """Return image id → the first row that names it."""
-    first: dict[str, Row] = {}
-    for row in rows:
-        first.setdefault(row["image_id"], row)
-    return first
-
-
-def candidate_of(row: Row) -> Candidate:
-    """Return what stores need to know of a row."""
-    return Candidate(row["image_id"], row["source"], row["locator"], row["download_url"])
+GRACE_SECONDS = 5.0  # for what is on its way when the job has to stop
+_FINAL = (
+    "",
+    DownloadReason.DOWNLOAD_FAILED,
+    DownloadReason.ROBOTS_DISALLOWED,
+    DownloadReason.OPTED_OUT_AI,
+    DownloadReason.OPTED_OUT_TDM,
+)
 
 
 def local_paths(texts: Sequence[str]) -> Iterator[tuple[str, Path]]:
@@ -117,21 +88,25 @@ async def ask_stores(candidate: Candidate, stores: Sequence[Store]) -> Outcome:
     outcome = Outcome(DownloadReason.NOT_FOUND, "the source has no store")
     for store in stores:
         outcome = await store.fetch(candidate)
-        if outcome.reason in ("", DownloadReason.DOWNLOAD_FAILED):
+        if outcome.reason in _FINAL:
             break
     return outcome
 
 
 async def fetch_all(
-    rows: Sequence[Row], settings: DownloadSettings, paths: Mapping[str, Sequence[Path]], spool: Spool, part: str
+    candidates: Sequence[Candidate],
+    settings: DownloadSettings,
+    paths: Mapping[str, Sequence[Path]],
+    spool: Spool,
+    part: str,
 ) -> None:
     """Settle each candidate into the spool, `connections` at a time."""
-    progress = Progress(len(rows), settings.policy, part)
-    pending = iter(rows)
+    progress = Progress(len(candidates), settings.policy, part)
+    pending = deque(candidates)
     async with AsyncExitStack() as stack:
         client = await stack.enter_async_context(Client(settings.policy, settings.user_agent))
         stores: dict[str, list[Store]] = {}
-        needed = {row["source"] for row in rows}
+        needed = {candidate.source for candidate in candidates}
         for source in settings.sources:
             if source.name in needed:
                 stores[source.name] = open_stores(source, iter(paths.get(source.name, ())), settings, client)
@@ -139,24 +114,36 @@ async def fetch_all(
                     stack.callback(store.close)
 
         async def work() -> None:
-            for row in pending:
-                candidate = candidate_of(row)
+            while pending:
+                candidate = pending.popleft()
                 settled = spool.get(candidate)
+                earlier = settled is not None
                 if settled is None:
                     settled = spool.add(candidate, await ask_stores(candidate, stores[candidate.source]))
-                progress.count(settled)
+                progress.count(settled, earlier=earlier)
 
         workers = [asyncio.create_task(work()) for _ in range(settings.policy.connections)]
         try:
-            await asyncio.gather(*workers)
+            await asyncio.wait(workers, return_when=asyncio.FIRST_EXCEPTION)
+            pending.clear()  # when one has failed, the others still finish what they have begun
+            await asyncio.wait(workers, timeout=GRACE_SECONDS)
         finally:
             for worker in workers:
                 worker.cancel()
-            await asyncio.gather(*workers, return_exceptions=True)
+            ends = await asyncio.gather(*workers, return_exceptions=True)
+        for end in ends:
+            if isinstance(end, Exception):
+                raise end
     progress.check()
 
 
-def write_tar(rows: Sequence[Row], first: Mapping[str, Row], spool: Spool, tar_path: Path) -> list[Row]:
+def write_tar(
+    rows: Sequence[Row],
+    first: Mapping[str, Row],
+    candidates: Mapping[str, Candidate],
+    spool: Spool,
+    tar_path: Path,
+) -> list[Row]:
     """Write the tar in candidate order and return the rows of `tables.DOWNLOADS`."""
     status = []
     with replacing(tar_path) as private, TarWriter(private) as tar:
@@ -165,11 +152,11 @@ def write_tar(rows: Sequence[Row], first: Mapping[str, Row], spool: Spool, tar_p
             entry |= {"reason": "", "detail": "", "address": "", "member": "", "offset": None, "size": None}
             entry["sha256"] = ""
             earlier = first[row["image_id"]]
-            settled = spool.get(candidate_of(row))
             if earlier is not row:
                 entry["reason"] = str(DownloadReason.REPEATED_ID)
                 entry["detail"] = f"the same image as row {earlier['row']} of {earlier['file']}"
             else:
+                settled = spool.get(candidates[row["image_id"]])
                 assert settled is not None
                 entry |= {"reason": settled.reason, "detail": settled.detail, "address": settled.address}
                 if settled.reason == "":
@@ -200,13 +187,23 @@ def main(argv: Sequence[str] | None = None) -> None:
     first = first_rows(rows)
     LOG.info("partition %s: %d candidate rows, %d photos", arguments.part, len(rows), len(first))
     with Spool(arguments.tar.with_name(arguments.tar.name + ".spool"), arguments.recipe) as spool:
-        asyncio.run(fetch_all(list(first.values()), settings, paths, spool, arguments.part))
-        status = write_tar(rows, first, spool, arguments.tar)
+        candidates = {image_id: candidate_of(row) for image_id, row in first.items()}
+        for output in (arguments.tar, arguments.status):
+            remove_leftovers(output)  # as large as a partition; the spool's lock says that nobody is writing them
+        take_over(arguments.tar, arguments.status, first, candidates, spool)
+        asyncio.run(fetch_all(list(candidates.values()), settings, paths, spool, arguments.part))
+        status = write_tar(rows, first, candidates, spool, arguments.tar)
         account = account_for(len(rows), (row["reason"] for row in status))
         write_table(arguments.status, table_of(status, DOWNLOADS))
         spool.remove()
+        forget(arguments.tar, arguments.status)
     LOG.info("read %d, with bytes %d, without %s", account["read"], account["kept"], account["rejected"])
+    failed = sum(account["rejected"].get(reason, 0) for reason in PASSING)
+    if failed:
+        names = " and ".join(f"{path.name} to {before(path).name}" for path in (arguments.tar, arguments.status))
+        LOG.warning("%d photos may come at another time; to ask for these alone, rename %s, then run", failed, names)
 
 
 if __name__ == "__main__":
+    spare_pandas()
     run_step(main)

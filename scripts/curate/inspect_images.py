@@ -1,7 +1,8 @@
 """Decode each downloaded image of a partition under guard and measure it.
 
-Leaves one row for each image that has bytes: the reason why it is not usable, or its size, mode, colours, SHA-256 and
-perceptual hashes. Knows no threshold of the selection: that is `judge`'s work.
+Leaves one row for each image that has bytes: the reason why it is not usable, or its size, mode, colours, SHA-256,
+perceptual hashes, and what its metadata say of people and places. Knows no threshold of the selection: that is
+`judge`'s work. `--threads` worker processes decode; their number changes the time alone.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from scripts.curate.decode_guard import DecodeGuard
+from scripts.curate.decode_pool import DecodePool
 from scripts.curate.settings import InspectImagesSettings
 from scripts.lib.accounting import Account, account_for
 from scripts.lib.errors import UserError
@@ -31,24 +32,24 @@ LOG_SECONDS = 10.0
 
 
 def inspect_images(
-    rows: Iterable[dict[str, Any]], tar: TarReader, limits: InspectImagesSettings
+    rows: Iterable[dict[str, Any]], tar: TarReader, limits: InspectImagesSettings, workers: int
 ) -> Iterator[dict[str, Any]]:
-    """Yield a row of `tables.INSPECTIONS` for each downloaded image.
+    """Yield a row of `tables.INSPECTIONS` for each downloaded image, in the order of `rows`.
 
     Args:
         rows: `image_id, member, offset, size, sha256` of the images in the tar.
         tar: the partition's tar.
         limits: of the guarded decode.
+        workers: processes that decode.
 
     Raises:
         UserError: the tar does not hold what the status table says.
     """
-    with DecodeGuard(limits) as guard:
-        for row in rows:
-            content = _read(tar, row)
-            measured = guard.measure(content)
+    pool = DecodePool(limits, workers)
+    with pool:
+        for row, measured in pool.measure((row, _read(tar, row)) for row in rows):
             yield {"image_id": row["image_id"], "sha256": row["sha256"], **measured.as_row()}
-        LOG.info("%d decoding processes were started", guard.starts)
+    LOG.info("%d workers, %d processes started, largest %d MB", workers, pool.starts, pool.peak_mb)
 
 
 def _read(tar: TarReader, row: dict[str, Any]) -> bytes:
@@ -70,16 +71,22 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--recipe", required=True, help="JSON of InspectImagesSettings")
     parser.add_argument("--tar", required=True, type=Path, help="bytes of the partition's images")
     parser.add_argument("--status", required=True, type=Path, help="status table of `download`")
+    parser.add_argument("--threads", type=int, default=1, help="worker processes that decode")
     parser.add_argument("--out", required=True, type=Path, help="table of measurements to write")
     arguments = parser.parse_args(argv)
     limits = read_recipe(InspectImagesSettings, arguments.recipe)
     status = pq.read_table(arguments.status, columns=["image_id", "reason", "member", "offset", "size", "sha256"])
     rows = [row for row in status.to_pylist() if row.pop("reason") == ""]
     LOG.info("%d candidates, %d with bytes in %s", len(status), len(rows), arguments.tar)
+    if len({row["image_id"] for row in rows}) != len(rows):
+        raise UserError(
+            f"{arguments.status} has two rows with bytes for one image. Delete it, then run again to download that part"
+            " anew."
+        )
     measured = []
     began = logged = time.monotonic()
     with TarReader(arguments.tar) as tar:
-        for row in inspect_images(rows, tar, limits):
+        for row in inspect_images(rows, tar, limits, arguments.threads):
             measured.append(row)
             if time.monotonic() - logged > LOG_SECONDS:
                 logged = time.monotonic()

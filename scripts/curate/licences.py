@@ -20,10 +20,12 @@ _FLICKR_NAMES: dict[str, Licence] = {
     "attribution-noncommercial-noderivs license": "CC-BY-NC-ND-2.0",
     "public domain dedication (cc0)": "CC0-1.0",
     "public domain mark": "PDM-1.0",
+    "public domain mark 1.0": "PDM-1.0",
 }
 
-# flickr.photos.licenses.getInfo. 0 (all rights reserved), 7 (no known copyright restrictions) and 8 (United States
-# government work) are not licences that can be shown to be in force, so they are unknown here on purpose.
+# flickr.photos.licenses.getInfo; 11 to 16 came with version 4.0 on Flickr in June 2025. 0 (all rights reserved),
+# 7 (no known copyright restrictions) and 8 (United States government work) are not licences that can be shown to be in
+# force, so they are unknown here on purpose.
 _FLICKR_IDS: dict[str, Licence] = {
     "1": "CC-BY-NC-SA-2.0",
     "2": "CC-BY-NC-2.0",
@@ -33,6 +35,12 @@ _FLICKR_IDS: dict[str, Licence] = {
     "6": "CC-BY-ND-2.0",
     "9": "CC0-1.0",
     "10": "PDM-1.0",
+    "11": "CC-BY-4.0",
+    "12": "CC-BY-SA-4.0",
+    "13": "CC-BY-ND-4.0",
+    "14": "CC-BY-NC-4.0",
+    "15": "CC-BY-NC-SA-4.0",
+    "16": "CC-BY-NC-ND-4.0",
 }
 
 _PATHS: dict[str, Licence] = {
@@ -44,13 +52,17 @@ _PATHS: dict[str, Licence] = {
     "licenses/by-nc-nd/2.0": "CC-BY-NC-ND-2.0",
     "licenses/by/4.0": "CC-BY-4.0",
     "licenses/by-sa/4.0": "CC-BY-SA-4.0",
+    "licenses/by-nd/4.0": "CC-BY-ND-4.0",
+    "licenses/by-nc/4.0": "CC-BY-NC-4.0",
+    "licenses/by-nc-sa/4.0": "CC-BY-NC-SA-4.0",
+    "licenses/by-nc-nd/4.0": "CC-BY-NC-ND-4.0",
     "publicdomain/zero/1.0": "CC0-1.0",
     "publicdomain/mark/1.0": "PDM-1.0",
 }
 _ADDRESSES = {licence: f"https://creativecommons.org/{path}/" for path, licence in _PATHS.items()}
 _ADDRESS = re.compile(
     r"(?:https?:)?//(?:www\.)?creativecommons\.org/(?P<path>[a-z]+/[a-z-]+/[0-9.]+)"
-    r"(?:/(?:deed(?:\.[a-z_-]+)?|legalcode(?:\.[a-z_-]+)?)?)?",
+    r"(?:/(?:(?:deed|legalcode)(?:\.[a-z0-9_-]+)?|rdf)?)?(?:\?[!-~]*)?",
     flags=re.IGNORECASE,
 )
 _SPDX: dict[str, Licence] = {licence.casefold(): licence for licence in LICENCES}
@@ -64,7 +76,10 @@ def licence_of_name(name: str) -> Licence | None:
 
 
 def licence_of_address(url: str) -> Licence | None:
-    """Return the licence of an address of creativecommons.org: either scheme, with or without www. and a last slash.
+    """Return the licence of an address of creativecommons.org.
+
+    Either scheme or none, with or without www. and a last slash; its deed and legal code in any language; what a
+    referrer puts behind a question mark is passed over.
 
     Ported licences (`/by/2.0/uk/`) and versions that `Licence` does not list are other licences, hence None.
     """

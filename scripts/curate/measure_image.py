@@ -7,16 +7,20 @@ import re
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+import numpy as np
 import simplejpeg
 from PIL import Image
 
-from scripts.curate.perceptual_hash import perceptual_hashes, small_grey
+from scripts.curate.decoding_memory import decoding_bytes
+from scripts.curate.measure_embedded import Seen, measure_embedded
+from scripts.curate.perceptual_hash import miniature_of, perceptual_hashes, small_grey
 from scripts.curate.settings import InspectImagesSettings
-from scripts.lib.images import open_image, sniff_format, to_rgb
+from scripts.lib.embedded.strip import take_apart
+from scripts.lib.images import open_image, orientation_of, sniff_format, to_rgb
 from scripts.lib.reasons import InspectionReason
 
-OUT_OF_MEMORY = "decoding needs more memory than curate.inspect_images.memory_mb"
-_ORIENTATION_TAG = 0x0112
+ROOM_BYTES = 12 << 20  # beside the picture, for everything else
+_LEVELS = np.arange(256, dtype=np.int64)
 
 
 @dataclass(frozen=True)
@@ -32,7 +36,10 @@ class Measurement:
     orientation: int | None = None
     colour_std: float | None = None
     phash: int | None = None
-    phash_mirror: int | None = None
+    miniature: str | None = None
+    position: bool | None = None
+    face_regions: int | None = None
+    thumbnail_distance: int | None = None
 
     def rejected(self, reason: InspectionReason, detail: str) -> Measurement:
         """Return the same with a reason."""
@@ -44,7 +51,7 @@ class Measurement:
 
 
 def measure_image(content: bytes, limits: InspectImagesSettings) -> Measurement:
-    """Check and measure an image file: format, size in the header, one frame, full decode, strict JPEG decode.
+    """Check and measure an image file: format, size in the header, one frame, strict and full decode, metadata.
 
     Never raises for a bad image: what a decoder raises becomes the row's reason.
     """
@@ -55,7 +62,7 @@ def measure_image(content: bytes, limits: InspectImagesSettings) -> Measurement:
     try:
         return _measure(content, kind, limits)
     except MemoryError:
-        return known.rejected(InspectionReason.UNDECODABLE, OUT_OF_MEMORY)
+        return known.rejected(InspectionReason.DECODER_MEMORY, f"more than {limits.memory_mb} MB")
     except Exception as error:  # noqa: BLE001 - decoders raise nearly everything; the row keeps what it was
         return known.rejected(InspectionReason.UNDECODABLE, _describe(error))
 
@@ -76,19 +83,30 @@ def _measure(content: bytes, kind: str, limits: InspectImagesSettings) -> Measur
     # A JPEG with several pictures (MPO: stereo, gain map, preview) is a still photograph: the first one counts.
     if kind != "JPEG" and getattr(image, "n_frames", 1) > 1:
         return known.rejected(InspectionReason.ANIMATED, "more than one frame")
+    if (needed := decoding_bytes(image) + len(content) + ROOM_BYTES) > limits.memory_mb * 2**20:
+        detail = f"about {needed >> 20} MB, more than {limits.memory_mb}"
+        return known.rejected(InspectionReason.DECODER_MEMORY, detail)
     if kind == "JPEG" and (refusal := _strict_jpeg(content)) is not None:
         return known.rejected(*refusal)
-    known = replace(known, orientation=_orientation(image))
+    image.load()
+    orientation = orientation_of(image)
     picture = to_rgb(image)
-    phash, mirror = perceptual_hashes([small_grey(picture)])
-    return replace(
+    del image  # a copy of the picture of its own, where that had to be turned or converted
+    grey = small_grey(picture)
+    phash = int(perceptual_hashes([grey])[0])
+    seen = Seen(phash, picture.width / picture.height, orientation)
+    known = replace(
         known,
         width=picture.width,
         height=picture.height,
+        orientation=orientation,
         colour_std=colour_std(picture),
-        phash=int(phash[0]),
-        phash_mirror=int(mirror[0]),
+        phash=phash,
+        miniature=miniature_of(grey).tobytes().hex(),
     )
+    del picture
+    # A file whose end cannot be found is damaged, and could not be written without its metadata.
+    return replace(known, **asdict(measure_embedded(take_apart(content), seen)))
 
 
 def _strict_jpeg(content: bytes) -> tuple[InspectionReason, str] | None:
@@ -104,6 +122,8 @@ def _strict_jpeg(content: bytes) -> tuple[InspectionReason, str] | None:
         simplejpeg.decode_jpeg(content, target, min_height=1, min_width=1, min_factor=8, strict=True)
     except ValueError as error:
         text = str(error)
+        if "memory" in text:
+            raise MemoryError from None
         if "precision" in text or "subsampling" in text:  # legal, but not readable by the decoders of the field
             return InspectionReason.UNSUPPORTED_FORMAT, text
         return InspectionReason.UNDECODABLE, text
@@ -125,11 +145,6 @@ def _webp_size(content: bytes) -> tuple[int, int] | None:
     return None
 
 
-def _orientation(image: Image.Image) -> int:
-    value = image.getexif().get(_ORIENTATION_TAG, 1)
-    return value if isinstance(value, int) and 1 <= value <= 8 else 1
-
-
 def colour_std(picture: Image.Image) -> float:
     """Return the largest standard deviation of a channel, levels 0-255, from exact counts."""
     counts = picture.histogram()
@@ -137,9 +152,8 @@ def colour_std(picture: Image.Image) -> float:
 
 
 def _std(counts: list[int]) -> float:
-    total = sum(counts)
-    first = sum(level * count for level, count in enumerate(counts))
-    second = sum(level * level * count for level, count in enumerate(counts))
+    numbers = np.array(counts, dtype=np.int64)
+    total, first, second = (int(_LEVELS**power @ numbers) for power in range(3))
     variance_times_total_squared = total * second - first * first  # exact: Python integers
     return math.sqrt(variance_times_total_squared) / total
 

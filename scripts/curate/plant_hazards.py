@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import quote_plus
 
+from scripts.curate import hazard_metadata as hidden
 from scripts.curate import hazard_pictures as pictures
 from scripts.curate.settings import PlantHazardsSettings
 from scripts.lib.draws import derived_seed
@@ -122,6 +123,7 @@ class Planter:
             yield from self._download_hazards(index)
             yield from self._file_hazards(index)
             yield from self._duplicates(index)
+            yield from self._metadata_inside(index)
 
     def _metadata_hazards(self, index: int) -> Iterator[Photo]:
         for name, path in OTHER_LICENCES.items():
@@ -167,6 +169,17 @@ class Planter:
         yield self.photo("too_small", FilterReason.TOO_SMALL, small)
         face = encode_jpeg(pictures.face_picture(seed, index, side), QUALITY)
         yield self.photo("face", FilterReason.FACE, face)
+
+    def _metadata_inside(self, index: int) -> Iterator[Photo]:
+        """Yield photos without people whose files say something else, and one that says where it was taken."""
+        seed, side = self.settings.seed, self.settings.image_size
+        tagged = hidden.with_tagged_face(self.clean("tagged", index))
+        yield self.photo("tagged_person", FilterReason.TAGGED_PERSON, tagged)
+        other = pictures.face_picture(seed, index, side)
+        cropped = hidden.with_thumbnail(self.clean("cropped", index), hidden.thumbnail_of(other))
+        yield self.photo("thumbnail_differs", FilterReason.THUMBNAIL_DIFFERS, cropped)
+        # It passes, and the file in the shard must not say where it was taken.
+        yield self.photo("position", "", hidden.with_position(self.clean("position", index)))
 
     def _duplicates(self, index: int) -> Iterator[Photo]:
         """Yield originals and copies. The original is the better picture, has the larger file and the smaller id."""

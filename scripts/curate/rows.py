@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -11,6 +10,8 @@ from scripts.lib.reasons import MetadataReason
 
 # Direction controls turn a shown line around ("evil\u202egpj.exe"); by themselves they mean nothing in a name or title.
 _DIRECTION_CONTROLS = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+# All of the Unicode categories Cc, Cs, Zl and Zp, which by Unicode's stability policy no further character joins.
+_CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029]")
 _ADDRESS = re.compile(r"https?://[A-Za-z0-9.\-]+(:[0-9]{1,5})?(/[^\s\x00-\x1f\x7f\"<>\\]*)?")
 
 
@@ -63,9 +64,7 @@ def clean_text(text: str) -> str:
     """Return text on one line: control characters are blanks, runs of blanks one, direction controls gone."""
     if text.isascii() and text.isprintable() and "  " not in text:
         return text.strip()
-    shown = _DIRECTION_CONTROLS.sub("", text)
-    blank = "".join(" " if unicodedata.category(mark) in ("Cc", "Cs", "Zl", "Zp") else mark for mark in shown)
-    return " ".join(blank.split())
+    return " ".join(_CONTROLS.sub(" ", _DIRECTION_CONTROLS.sub("", text)).split())
 
 
 def shorten(text: str, limit: int = 80) -> str:

@@ -11,6 +11,8 @@ from scripts.lib.recipe import Settings
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Positive = Annotated[int, Field(gt=0)]
+# It begins with the name by which robots.txt may address us (RFC 9309, 2.2.1), as in `name/1.0 (whose robot, contact)`.
+UserAgent = Annotated[str, Field(pattern=r"^[A-Za-z_-]+([/ ][ -~]*)?$")]
 Licence = Literal[
     "CC-BY-2.0",
     "CC-BY-SA-2.0",
@@ -20,6 +22,10 @@ Licence = Literal[
     "CC-BY-NC-ND-2.0",
     "CC-BY-4.0",
     "CC-BY-SA-4.0",
+    "CC-BY-ND-4.0",
+    "CC-BY-NC-4.0",
+    "CC-BY-NC-SA-4.0",
+    "CC-BY-NC-ND-4.0",
     "CC0-1.0",
     "PDM-1.0",  # Public Domain Mark; no SPDX id exists, the name is Creative Commons' own
 ]
@@ -125,6 +131,9 @@ class SelectCandidatesSettings(Settings):
     partition_bits: int
 
 
+OptOut = Literal["robots_txt", "x_robots_tag", "tdm_reservation"]
+
+
 class DownloadPolicy(Settings):
     """How `download` behaves towards servers."""
 
@@ -135,8 +144,10 @@ class DownloadPolicy(Settings):
     retries: int = Field(ge=0)
     backoff_seconds: float = Field(ge=0)  # first wait; doubles, with jitter
     allow_private_addresses: bool
-    # A partition of which a larger share cannot be reached at all fails as a job instead of leaving failed rows.
-    max_unreachable_share: float = Field(gt=0, le=1)
+    obey: tuple[OptOut, ...]  # what servers may say against being copied
+    patience_seconds: float = Field(gt=0)  # a host without a good answer for so long is not asked any more
+    # A partition of which a larger share cannot be fetched after all tries fails as a job, and leaves no failed rows.
+    max_failed_share: float = Field(gt=0, le=1)
     placeholder_sha256: tuple[Sha256, ...]
     placeholder_bytes: tuple[int, ...]
 
@@ -146,7 +157,7 @@ class DownloadSettings(Settings):
 
     policy: DownloadPolicy
     sources: tuple[Source, ...]
-    user_agent: str
+    user_agent: UserAgent
 
 
 class InspectImagesSettings(Settings):
@@ -154,15 +165,18 @@ class InspectImagesSettings(Settings):
 
     max_pixels: Positive
     max_bytes: Positive
-    timeout_seconds: float = Field(gt=0)  # wall clock for each image
-    memory_mb: Positive  # address space of a decoding process above its own
+    cpu_seconds: float = Field(gt=0)  # processor time for each image: the same on a busy machine
+    timeout_seconds: float = Field(gt=0)  # wall clock for each image, for a process that does nothing
+    memory_mb: Positive  # address space of a decoding process above its own, which takes about 45 MB
 
 
 class DeduplicateSettings(Settings):
     """What counts as a duplicate."""
 
     near_distance: int = Field(ge=0, le=8)  # bits of 64; 0 switches near duplicates off
-    mirrored: bool
+    min_correlation: float = Field(gt=0, le=1)  # of the 16 x 16 grey miniatures, laid alike
+    mirrored: bool  # a mirrored copy is a copy
+    turned: bool  # a copy turned by 90, 180 or 270 degrees is a copy
     # Images flatter than this have no usable perceptual hash and are compared by bytes alone.
     min_colour_std: float = Field(ge=0)
 
@@ -175,6 +189,6 @@ class CurateSettings(Settings):
     require: tuple[AttributionField, ...]
     plant_hazards: PlantHazardsSettings | None
     download: DownloadPolicy
-    user_agent: str
+    user_agent: UserAgent
     inspect_images: InspectImagesSettings
     deduplicate: DeduplicateSettings

@@ -12,7 +12,8 @@ import json
 import logging
 import os
 import shutil
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -23,6 +24,9 @@ from scripts.lib.reasons import DownloadReason
 
 LOG = logging.getLogger(__name__)
 
+# Failures that may pass hold for this process only: the next one tries them again.
+PASSING = (DownloadReason.DOWNLOAD_FAILED, DownloadReason.INCOMPLETE)
+
 
 @dataclass(frozen=True)
 class Settled:
@@ -32,7 +36,6 @@ class Settled:
     detail: str
     address: str
     from_server: bool
-    unreachable: bool
     offset: int
     size: int
     sha256: str
@@ -45,7 +48,8 @@ class Spool:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
         self._settled: dict[str, Settled] = {}
-        self._journal = (folder / "journal").open("a+b")
+        # No buffers of Python's: what it could not write, it would try to write again when the file is closed.
+        self._journal = os.open(folder / "journal", os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
         self._bytes = os.open(folder / "bytes", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         self._end = 0
         self._hold()
@@ -54,7 +58,7 @@ class Spool:
     def _hold(self) -> None:
         """Keep a second process out: a job may outlive the workflow that started it."""
         try:
-            fcntl.flock(self._journal.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(self._journal, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             self.close()
             raise UserError(
@@ -66,13 +70,13 @@ class Spool:
 
     def _recover(self, recipe: str) -> None:
         """Take over what an earlier process with the same recipe left, up to the first line that does not hold."""
-        self._journal.seek(0)
         good = 0
-        for index, line in enumerate(self._journal):
-            if not (self._take_header(line, recipe) if index == 0 else self._take(line)):
-                break
-            good += len(line)
-        self._journal.truncate(good)
+        with (self._folder / "journal").open("rb") as journal:
+            for index, line in enumerate(journal):
+                if not (self._take_header(line, recipe) if index == 0 else self._take(line)):
+                    break
+                good += len(line)
+        os.truncate(self._journal, good)
         os.truncate(self._bytes, self._end)
         if good == 0:
             self._append({"recipe": recipe})
@@ -105,48 +109,46 @@ class Spool:
 
     def get(self, candidate: Candidate) -> Settled | None:
         """Return what became of a candidate, None when it is not settled yet."""
-        return self._settled.get(_key(candidate))
+        return self._settled.get(candidate.key)
 
     def add(self, candidate: Candidate, outcome: Outcome) -> Settled:
-        """Write down what became of a candidate.
-
-        Failures that may pass (time-outs, server errors) hold for this process only: the next one tries them again.
-        """
+        """Write down what became of a candidate; of failures that may pass only this process keeps a note."""
         content = outcome.content
         sha256 = hashlib.sha256(content).hexdigest() if outcome.reason == "" else ""
-        settled = Settled(
-            reason=str(outcome.reason),
-            detail=outcome.detail,
-            address=outcome.address,
-            from_server=outcome.from_server,
-            unreachable=outcome.unreachable,
-            offset=self._end,
-            size=len(content),
-            sha256=sha256,
-        )
-        try:
-            written = os.pwrite(self._bytes, content, self._end)
-            if written != len(content):
-                raise OSError(f"only {written} of {len(content)} bytes could be written")
-            self._end += written
-            if outcome.reason != DownloadReason.DOWNLOAD_FAILED:
-                self._append({"key": _key(candidate), **asdict(settled)})
-        except OSError as error:
-            raise UserError(
-                f"{self._folder} cannot be written: {error}. Make room, then run again; what arrived is kept there."
-            ) from None
-        self._settled[_key(candidate)] = settled
+        reason, detail, address = str(outcome.reason), outcome.detail, outcome.address
+        settled = Settled(reason, detail, address, outcome.from_server, self._end, len(content), sha256)
+        if content:
+            self._write(lambda: os.pwrite(self._bytes, content, self._end), len(content))
+            self._end += len(content)
+        if outcome.reason not in PASSING:
+            self._append({"key": candidate.key, **settled.__dict__})
+        self._settled[candidate.key] = settled
         return settled
 
     def _append(self, entry: dict[str, Any]) -> None:
-        self._journal.write(_line(entry))
-        self._journal.flush()
+        line = _line(entry)
+        self._write(lambda: os.write(self._journal, line), len(line))
+
+    def _write(self, write: Callable[[], int], size: int) -> None:
+        """Call a function that must write `size` bytes at once. What half a write leaves, `_recover` cuts off."""
+        try:
+            written = write()
+            if written != size:
+                raise OSError(f"only {written} of {size} bytes could be written, the disk may be full")
+        except OSError as error:
+            raise UserError(
+                f"{self._folder} cannot be written: {error}. Make room there (a partition needs twice the size of its"
+                " photos while it is downloaded), then run again; what arrived is kept."
+            ) from None
 
     def read(self, settled: Settled) -> bytes:
-        """Return the bytes of a candidate that has some."""
+        """Return the bytes of a candidate that has some.
+
+        This process hashed them when they came or were recovered; `inspect_images` compares what lies in the tar.
+        """
         content = os.pread(self._bytes, settled.size, settled.offset)
-        if hashlib.sha256(content).hexdigest() != settled.sha256:
-            raise UserError(f"the disk does not give back what was written to {self._folder}; delete it and run again.")
+        if len(content) != settled.size:
+            raise UserError(f"{self._folder} was changed while it was in use; delete it and run again.")
         return content
 
     def remove(self) -> None:
@@ -155,10 +157,10 @@ class Spool:
 
     def close(self) -> None:
         """Close the files, and with them give up the lock."""
-        self._journal.close()
         if self._bytes >= 0:
+            os.close(self._journal)
             os.close(self._bytes)
-            self._bytes = -1
+            self._journal = self._bytes = -1
 
     def __enter__(self) -> Spool:
         return self
@@ -171,8 +173,3 @@ class Spool:
 
 def _line(entry: dict[str, Any]) -> bytes:
     return json.dumps(entry, sort_keys=True).encode("utf-8") + b"\n"
-
-
-def _key(candidate: Candidate) -> str:
-    parts = (candidate.source, candidate.image_id, candidate.locator, candidate.download_url)
-    return hashlib.sha256("\0".join(parts).encode("utf-8")).hexdigest()[:32]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import importlib
 import os
 import re
 import stat
 import tarfile
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
@@ -30,6 +32,12 @@ class Candidate:
     locator: str
     download_url: str
 
+    @cached_property
+    def key(self) -> str:
+        """A name for all of it, 32 hexadecimal digits."""
+        parts = (self.source, self.image_id, self.locator, self.download_url)
+        return hashlib.sha256("\0".join(parts).encode("utf-8")).hexdigest()[:32]
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -40,7 +48,6 @@ class Outcome:
     address: str = ""
     content: bytes = b""
     from_server: bool = False
-    unreachable: bool = False  # no connection came about in any try
 
 
 class Store(Protocol):
@@ -55,10 +62,10 @@ class Store(Protocol):
         ...
 
 
-def checked(content: bytes, address: str, policy: DownloadPolicy) -> Outcome:
+def checked(content: bytes, address: str, policy: DownloadPolicy, *, from_server: bool = False) -> Outcome:
     """Return the outcome of bytes that arrived whole."""
     reason, detail = check_content(content, policy)
-    return Outcome(reason, detail, address) if reason else Outcome("", "", address, content)
+    return Outcome(reason, detail, address, b"" if reason else content, from_server)
 
 
 def fill_address(template: str, candidate: Candidate) -> str:

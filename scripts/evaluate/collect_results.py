@@ -17,6 +17,7 @@ from scripts.lib.tables import RESULT_COLUMNS
 log = logging.getLogger(__name__)
 
 Row = dict[str, str]
+MAY_BE_EMPTY = ("low", "high", "sd")
 
 
 def read_results(path: str) -> list[Row]:
@@ -43,7 +44,9 @@ def _checked(path: str, line: int, fields: list[str]) -> Row:
     if len(fields) != len(RESULT_COLUMNS):
         raise UserError(f"line {line} of {path} has {len(fields)} fields where {len(RESULT_COLUMNS)} are expected")
     row = dict(zip(RESULT_COLUMNS, fields, strict=True))
-    for column in ("value", "n", "chance"):
+    for column in ("value", "n", "chance", "low", "high", "sd"):
+        if row[column] == "" and column in MAY_BE_EMPTY:
+            continue
         try:
             finite = math.isfinite(float(row[column]))
         except ValueError:

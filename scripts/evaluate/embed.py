@@ -1,115 +1,71 @@
 """Compute the features of a labelled set under one encoder, once for all protocols.
 
 One view for each image, as in the official evaluations (MoCo `main_lincls.py`, SwAV `eval_linear.py`, DINO
-`eval_knn.py`): short side to `resize`, centre crop of `crop`, normalised as the encoder was trained.
+`eval_knn.py`): short side to `resize`, centre crop of `crop`, normalised as the encoder was trained; and, where
+`cache.train_views` asks for them, augmented views of the train images for SGD probes. The pass is made in shards, so
+that a kill costs one of them, and the shards are joined into one file.
 """
 
 from __future__ import annotations
 
 import importlib
-import itertools
 import logging
 import statistics
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import safetensors
 import torch
 from torch import nn
 
-from scripts.evaluate.features import Features, best_device, save_features
+from scripts.evaluate.embedder import Embedder
+from scripts.evaluate.feature_shards import ShardFolder
+from scripts.evaluate.features import Array, best_device, join_shards
 from scripts.evaluate.items import TEST, TRAIN, Item, Reader
 from scripts.evaluate.settings import EmbedSettings, TaskBase
-from scripts.evaluate.views import ahead, centre_view, load_pixels
+from scripts.lib.encoder_names import family_of
 from scripts.lib.encoders import load_encoder
-from scripts.lib.errors import UserError
-from scripts.lib.images import Pixels
+from scripts.lib.files import sha256_file
+from scripts.lib.fingerprint import code_hash
 from scripts.lib.recipe import read_recipe
 from scripts.lib.step import run_step, step_parser
 from scripts.lib.tables import TASK_ITEMS
 
 log = logging.getLogger(__name__)
 
-BATCHES_AHEAD = 3  # decoded while the network works
 LOG_SECONDS = 30.0
 UPSAMPLING = 2.0  # the network sees pictures enlarged by more than this: worth a warning
 
 
-def normalisation(description: dict[str, Any]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return mean and standard deviation of the pixels (0-1, [1, 3, 1, 1]) that an encoder was trained with.
-
-    Raises:
-        UserError: the encoder's description does not say them; guessing would shift every feature.
-    """
-    found = []
-    for key in ("mean", "std"):
-        values = description.get(key)
-        if not (
-            isinstance(values, list) and len(values) == 3 and all(isinstance(each, int | float) for each in values)
-        ):
-            raise UserError(
-                f"the description of the encoder has no `{key}` of three numbers (it has {values!r}), so its pictures "
-                f"cannot be normalised; save it with save_encoder(..., {{'{key}': [...], ...}})"
-            )
-        found.append(torch.tensor(values, dtype=torch.float32).view(1, 3, 1, 1))
-    if not bool((found[1] > 0).all()):
-        raise UserError(f"the description of the encoder has the std {description['std']}; it must be above 0")
-    return found[0], found[1]
-
-
-@torch.inference_mode()
-def embed_items(
-    items: Sequence[Item],
-    reader: Reader,
-    encoder: tuple[nn.Module, dict[str, Any]],
-    settings: EmbedSettings,
-    threads: int,
-) -> torch.Tensor:
-    """Return the features of `items` in their order: float32 [n, d]; `encoder` is what `load_encoder` returns.
-
-    Raises:
-        UserError: an image cannot be decoded (`load_pixels`), or the encoder gives numbers that are not finite.
-    """
-    task, device = settings.task, best_device()
-    torch.backends.cudnn.deterministic = True
-    torch.backends.cudnn.allow_tf32 = False
-    mean, std = (each.to(device) for each in normalisation(encoder[1]))
-    network = encoder[0].eval().to(device).to(memory_format=torch.channels_last)
-    shorts: list[int] = []
-
-    def prepare(item: Item) -> tuple[int, Pixels]:
-        pixels = load_pixels(item, reader, task)
-        return min(pixels.shape[:2]), centre_view(pixels, task.resize, task.crop)
-
-    features: torch.Tensor | None = None
+def embed_shards(items: Sequence[Item], embedder: Embedder, folder: ShardFolder, size: int) -> dict[str, list[Path]]:
+    """Embed both splits shard by shard, those that are not there yet; return split → files in order."""
+    found: dict[str, list[Path]] = {}
+    done = fresh = 0
     start = logged = time.monotonic()
-    views = ahead(prepare, items, threads, depth=BATCHES_AHEAD * settings.batch_size)
-    for first in range(0, len(items), settings.batch_size):
-        loaded = list(itertools.islice(views, settings.batch_size))
-        shorts.extend(short for short, _ in loaded)
-        batch = torch.from_numpy(np.stack([view for _, view in loaded])).to(device)  # [b, crop, crop, 3] uint8
-        batch = (batch.permute(0, 3, 1, 2).float() / 255 - mean) / std
-        out = network(batch.contiguous(memory_format=torch.channels_last)).float().cpu()  # [b, d]
-        if not bool(torch.isfinite(out).all()):
-            raise UserError(
-                f"the encoder gives features that are not finite on the task {task.name}: its weights diverged in "
-                "training. Look at metrics.csv of the run, and lower its learning rate"
-            )
-        if features is None:
-            features = torch.empty(len(items), out.shape[1])
-        features[first : first + len(out)] = out
-        if time.monotonic() - logged > LOG_SECONDS:
-            logged = time.monotonic()
-            done = first + len(out)
-            log.info("%d of %d images, %.0f images/s", done, len(items), done / (logged - start))
-    assert features is not None, "list_task refuses an empty split"
-    rate = len(items) / max(time.monotonic() - start, 1e-9)
-    log.info("%d images on %s, %.0f images/s with %d threads", len(items), device, rate, threads)
-    warn_of_upsampling(task, shorts)
-    return features
+    for split in (TRAIN, TEST):
+        own = [item for item in items if item.split == split]
+        found[split] = []
+        for number, first in enumerate(range(0, len(own), size)):
+            part = own[first : first + size]
+            if not folder.has(split, number):
+                folder.write(split, number, embedder.embed(part))
+                fresh += len(part)
+            found[split].append(folder.path(split, number))
+            done += len(part)
+            if time.monotonic() - logged > LOG_SECONDS:
+                logged = time.monotonic()
+                rate = fresh / (logged - start)
+                left = (len(items) - done) / rate if rate else 0.0
+                log.info("%d of %d images, %.0f images/s, %.0f minutes left", done, len(items), rate, left / 60)
+    rate = fresh / max(time.monotonic() - start, 1e-9)
+    kept = len(items) - fresh
+    log.info("%d images embedded on %s, %.0f images/s; %d kept from before", fresh, embedder.device, rate, kept)
+    return found
 
 
 def warn_of_upsampling(task: TaskBase, shorts: Sequence[int]) -> None:
@@ -126,37 +82,63 @@ def warn_of_upsampling(task: TaskBase, shorts: Sequence[int]) -> None:
         )
 
 
-def warn_of_collapse(features: torch.Tensor) -> None:
+def warn_of_collapse(features: Array) -> None:
     """Log how much unit-length features vary; for features spread evenly over the sphere the figure is 1."""
-    unit = nn.functional.normalize(features, dim=1)
+    unit = nn.functional.normalize(torch.from_numpy(features), dim=1)
     spread = float(unit.std(dim=0, correction=0).square().sum().sqrt())
     log.info("spread of the unit-length features: %.3f (1 = all directions, 0 = one point)", spread)
     if spread < 0.01:
         log.warning("all images have nearly the same features: the encoder collapsed, or its weights are not its own")
 
 
-def embed(
-    table: pa.Table,
-    reader: Reader,
-    encoder: tuple[nn.Module, dict[str, Any]],
-    settings: EmbedSettings,
-    threads: int,
-) -> Features:
-    """Return the features of both splits of a task, made in one pass in the table's order."""
-    rows = table.to_pylist()
-    items = [Item(row["split"], row["name"], row["class_name"], row["offset"], row["size"]) for row in rows]
-    features = embed_items(items, reader, encoder, settings, threads)
+def look_at(shards: dict[str, list[Path]], task: TaskBase) -> int:
+    """Warn of what spoils features, by all short sides and by the first test shard; return their width."""
+    shorts: list[int] = []
+    for path in (path for paths in shards.values() for path in paths):
+        with safetensors.safe_open(path, framework="np") as shard:
+            shorts.extend(shard.get_tensor("short").tolist())
+    with safetensors.safe_open(shards[TEST][0], framework="np") as shard:
+        features = shard.get_tensor("features").astype(np.float32)
+    warn_of_upsampling(task, shorts)
     warn_of_collapse(features)
-    labels = torch.tensor([row["label"] for row in rows], dtype=torch.int64)
-    names = dict(sorted((row["label"], row["class_name"]) for row in rows))
-    chosen = {split: torch.tensor([item.split == split for item in items]) for split in (TRAIN, TEST)}
-    return Features(
-        train_features=features[chosen[TRAIN]],
-        train_labels=labels[chosen[TRAIN]],
-        test_features=features[chosen[TEST]],
-        test_labels=labels[chosen[TEST]],
-        description={"task": settings.task.name, "class_names": list(names.values()), "encoder": encoder[1]},
-    )
+    return int(features.shape[1])
+
+
+def label_tensors(rows: Sequence[dict[str, Any]], classes: int) -> tuple[dict[str, Array], bool]:
+    """Return the labels of both splits, and whether train images have several.
+
+    Where they have, or where test images accept other labels than their own, `<split>_accepted` [n, classes] is there.
+    """
+    found: dict[str, Array] = {}
+    several = {TRAIN: False, TEST: False}
+    for split in (TRAIN, TEST):
+        own = [row for row in rows if row["split"] == split]
+        found[f"{split}_labels"] = np.array([row["label"] for row in own], dtype=np.int64)
+        several[split] = any(row["accepted"] != [row["label"]] for row in own)
+    for split in [*([TRAIN] if several[TRAIN] else []), *([TEST] if any(several.values()) else [])]:
+        own = [row for row in rows if row["split"] == split]
+        accepted = np.zeros((len(own), classes), dtype=bool)
+        for place, row in enumerate(own):
+            accepted[place, row["accepted"]] = True
+        found[f"{split}_accepted"] = accepted
+    return found, several[TRAIN]
+
+
+def describe(table: pa.Table, settings: EmbedSettings, encoder: dict[str, Any], inputs: dict[str, Any]) -> dict[str, Any]:  # fmt: skip  # noqa: E501
+    """Return what a file of features says about itself; `inputs` are the SHA-256 of weights and labelled set."""
+    names = dict(sorted(zip(table["label"].to_pylist(), table["class_name"].to_pylist(), strict=True)))
+    task = settings.task
+    view = {"resize": task.resize, "crop": task.crop, "precision": settings.cache.precision}
+    return {"task": task.name, "class_names": list(names.values()), "encoder": encoder, "inputs": {**inputs, **view}}
+
+
+def shard_facts(recipe: str, settings: EmbedSettings, encoder: str, inputs: dict[str, Any]) -> dict[str, Any]:
+    """Return everything that the numbers in a shard depend on."""
+    family = f"scripts.lib.architectures.{family_of(encoder)}"
+    kind = f"scripts.evaluate.tasks.{settings.task.kind}"
+    code = code_hash("scripts.evaluate.embed", kind, family)
+    device = best_device().type
+    return {"recipe": recipe, "inputs": inputs, "code": code, "torch": torch.__version__, "device": device}
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -175,10 +157,19 @@ def main(argv: Sequence[str] | None = None) -> None:
     kind = importlib.import_module(f"scripts.evaluate.tasks.{settings.task.kind}")
     reader: Reader = kind.open_reader(settings.task, options.paths)
     encoder = load_encoder(options.encoder)
+    inputs = {"encoder_sha256": sha256_file(options.encoder), "items_sha256": sha256_file(options.items)}
     log.info("task %s: %d images; encoder %s", settings.task.name, table.num_rows, encoder[1])
-    features = embed(table, reader, encoder, settings, options.threads)
-    save_features(options.out, features)
-    log.info("wrote %s: features of %d dimensions", options.out, features.train_features.shape[1])
+    rows = table.to_pylist()
+    items = [Item(row["split"], row["name"], row["class_name"], row["offset"], row["size"]) for row in rows]
+    folder = ShardFolder(options.out, shard_facts(options.recipe, settings, encoder[1]["encoder"], inputs))
+    embedder = Embedder(reader, encoder, settings, options.threads)
+    shards = embed_shards(items, embedder, folder, settings.cache.shard_images)
+    description = describe(table, settings, encoder[1], inputs)
+    tensors, description["multi_label"] = label_tensors(rows, len(description["class_names"]))
+    join_shards(options.out, shards, tensors, description)
+    dims = look_at(shards, settings.task)
+    folder.remove()
+    log.info("wrote %s: features of %d dimensions", options.out, dims)
 
 
 if __name__ == "__main__":

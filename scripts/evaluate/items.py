@@ -27,13 +27,21 @@ FOREIGN_SUFFIXES = (".avif", ".bmp", ".gif", ".heic", ".jp2", ".pgm", ".ppm", ".
 
 @dataclass(frozen=True)
 class Item:
-    """One labelled image; the columns of `TASK_ITEMS` but the label's number."""
+    """One labelled image; the columns of `TASK_ITEMS` but the labels' numbers."""
 
     split: str  # TRAIN or TEST
     name: str  # relative to the split's data
     class_name: str
     offset: int  # in the tar; -1 for files and generated images
     size: int  # bytes; 0 for generated images
+    # Classes that the image has, or that count as right answers, where these are other than `class_name` alone. Several
+    # on a train image make a task of several labels; on test images alone they are "real" labels.
+    accepted: tuple[str, ...] | None = None
+
+    @property
+    def accepted_names(self) -> tuple[str, ...]:
+        """Names of all classes that the image has."""
+        return (self.class_name,) if self.accepted is None else self.accepted
 
 
 class Reader(Protocol):

@@ -8,91 +8,95 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch.nn import functional
 
-from scripts.evaluate.features import Features, best_device
-from scripts.evaluate.protocol import run_protocol
-from scripts.evaluate.scores import Labels, result_rows
-from scripts.evaluate.settings import KnnSettings
+from scripts.evaluate.neighbours import find_neighbours
+from scripts.evaluate.protocol import Answer, Given, run_protocol
+from scripts.evaluate.scores import Labels, Mask
+from scripts.evaluate.settings_protocols import KnnSettings
 from scripts.lib.step import run_step
 
 log = logging.getLogger(__name__)
 
-CHUNK_CELLS = 2**26  # similarities held at a time: 256 MiB of float32
+BLOCK_ROWS = 4096  # test images whose votes are counted at a time
 
 
-def nearest(similarities: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return values and indices of the k largest entries of each row, largest first, of equals the lower index first.
-
-    `torch.topk` is free to choose among equals; where equals lie on both sides of its border the row is sorted in full.
-    """
-    values, indices = similarities.topk(k, dim=1)  # [m, k]
-    split_ties = (similarities >= values[:, -1:]).sum(dim=1) > k
-    if bool(split_ties.any()):
-        indices[split_ties] = similarities[split_ties].argsort(dim=1, descending=True, stable=True)[:, :k]
-    indices = indices.sort(dim=1).values
-    values = similarities.gather(1, indices)
-    order = values.argsort(dim=1, descending=True, stable=True)
-    return values.gather(1, order), indices.gather(1, order)
+def vote_weights(similarities: npt.NDArray[Any], k: int, temperature: float) -> npt.NDArray[np.float64]:
+    """Return exp(s / T) of the k nearest [m, k], each row divided by its first: this changes no vote and is finite."""
+    near = similarities[:, :k].astype(np.float64)
+    weights: npt.NDArray[np.float64] = np.exp((near - near[:, :1]) / temperature)
+    return weights
 
 
-def find_neighbours(
-    train: torch.Tensor, test: torch.Tensor, k: int, cells: int = CHUNK_CELLS
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
-    """Return cosine similarity and train index of the k nearest train features of each test feature: two [m, k]."""
-    device = best_device()
-    train = functional.normalize(train.to(device), dim=1)  # [n, d]
-    similarities, indices = [], []
-    for chunk in torch.split(test, max(1, cells // len(train))):
-        close = functional.normalize(chunk.to(device), dim=1) @ train.T  # [b, n]
-        values, places = nearest(close, k)
-        similarities.append(values.cpu().numpy())
-        indices.append(places.cpu().numpy())
-    return np.concatenate(similarities), np.concatenate(indices)
-
-
-def vote(
-    similarities: npt.NDArray[np.float32], neighbour_labels: Labels, classes: int, k: int, temperature: float
-) -> Labels:
-    """Return the class with the largest sum of exp(s / T) over the k nearest; of equals the lower label.
-
-    The largest similarity of a row is subtracted first: this changes no vote and cannot overflow.
-    """
-    near, labels = similarities[:, :k].astype(np.float64), neighbour_labels[:, :k]
-    weights = np.exp((near - near[:, :1]) / temperature)  # [m, k]
+def count_votes(weights: npt.NDArray[np.float64], labels: Labels, classes: int) -> npt.NDArray[np.float64]:
+    """Return the votes of neighbours of one label each, [m, k] → [m, classes]."""
     cells = np.arange(len(labels))[:, None] * classes + labels
-    votes = np.bincount(cells.ravel(), weights=weights.ravel(), minlength=len(labels) * classes)
-    winners: Labels = votes.reshape(len(labels), classes).argmax(axis=1).astype(np.int64)
-    return winners
+    votes: npt.NDArray[np.float64] = np.zeros(len(labels) * classes)
+    votes += np.bincount(cells.ravel(), weights=weights.ravel(), minlength=len(votes))
+    return votes.reshape(len(labels), classes)
 
 
-def knn_rows(features: Features, settings: KnnSettings, run: str, task: str) -> list[tuple[str, ...]]:
-    """Return the rows of results, one for each k and metric.
+def vote(similarities: npt.NDArray[Any], neighbour_labels: Labels, classes: int, k: int, temperature: float) -> Labels:
+    """Return the class with the largest sum of exp(s / T) over the k nearest; of equals the lower label."""
+    found = [
+        count_votes(vote_weights(similarities[rows], k, temperature), neighbour_labels[rows, :k], classes).argmax(1)
+        for rows in _blocks(len(similarities))
+    ]
+    return np.concatenate(found).astype(np.int64)
+
+
+def vote_shares(
+    similarities: npt.NDArray[Any], indices: Labels, accepted: Mask, k: int, temperature: float
+) -> npt.NDArray[np.float64]:
+    """Return for each class the share of the votes whose images have it, [m, classes]: images have several labels."""
+    shares = np.empty((len(indices), accepted.shape[1]))
+    for rows in _blocks(len(indices)):
+        weights = vote_weights(similarities[rows], k, temperature)
+        votes = np.einsum("mk,mkc->mc", weights, accepted[indices[rows, :k]])
+        shares[rows] = votes / weights.sum(axis=1, keepdims=True)
+    return shares
+
+
+def _blocks(count: int) -> list[slice]:
+    return [slice(first, first + BLOCK_ROWS) for first in range(0, count, BLOCK_ROWS)]
+
+
+def knn_answers(given: Given, settings: KnnSettings) -> list[Answer]:
+    """Return the answers of each way to count votes.
 
     A k beyond the number of train images becomes that number; the protocol's name keeps the k that was asked for.
     """
-    count = len(features.train_labels)
-    train_labels, test_labels = features.train_labels.numpy(), features.test_labels.numpy()
+    count = len(given.train_labels)
     close, indices = find_neighbours(
-        features.train_features, features.test_features, min(max(settings.neighbours), count)
+        given.train_features, given.test_features, min(max(each.neighbours for each in settings.votes), count)
     )
-    rows: list[tuple[str, ...]] = []
-    for k in settings.neighbours:
-        if k > count:
-            log.warning("k = %d is more than the %d train images of the task %s: all of them vote", k, count, task)
-        predicted = vote(close, train_labels[indices], features.classes, min(k, count), settings.temperature)
-        what = (run, task, f"knn_k{k}_T{settings.temperature:g}", "")
-        rows.extend(result_rows(what, predicted, test_labels, train_labels))
-    return rows
+    answers = []
+    for asked in settings.votes:
+        k, temperature = min(asked.neighbours, count), asked.temperature
+        if asked.neighbours > count:
+            log.warning(
+                "k = %d is more than the %d train images of the task %s: all of them vote",
+                *(asked.neighbours, count, given.task),
+            )
+        scores = None
+        if given.train_accepted is not None:
+            scores = vote_shares(close, indices, given.train_accepted, k, temperature)
+            predicted = scores.argmax(axis=1).astype(np.int64)
+        else:
+            predicted = vote(close, given.train_labels[indices], given.classes, k, temperature)
+        name = f"knn_k{asked.neighbours}_T{temperature:g}"
+        facts = {"neighbours": asked.neighbours, "temperature": temperature, "similarity": "cosine", "voters": k}
+        answers.append(Answer(name, predicted, scores=scores, settings=facts))
+    return answers
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the step."""
-    run_protocol(argv, __doc__, KnnSettings, knn_rows)
+    run_protocol(argv, __doc__, KnnSettings, knn_answers, set_threads=torch.set_num_threads)
 
 
 if __name__ == "__main__":

@@ -12,36 +12,19 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-import numpy as np
-import numpy.typing as npt
 import torch
 
-from scripts.evaluate.features import Features, best_device
+from scripts.evaluate.features import best_device
+from scripts.evaluate.holdout import held_out, required_holdout
 from scripts.evaluate.logistic import LogisticRegression, predict, principal_axes
-from scripts.evaluate.protocol import run_protocol
-from scripts.evaluate.scores import Labels, result_rows, top1
-from scripts.evaluate.settings import LinearProbeSettings
-from scripts.lib.draws import generator
-from scripts.lib.errors import UserError
+from scripts.evaluate.protocol import Answer, Given, refuse_multi_label, run_protocol
+from scripts.evaluate.scores import Labels, top1
+from scripts.evaluate.settings_protocols import LinearProbeSettings
 from scripts.lib.step import run_step
 
 log = logging.getLogger(__name__)
 
 PROTOCOL = "linear_lbfgs"
-
-
-def held_out(labels: Labels, share: float, seed: int) -> npt.NDArray[np.bool_]:
-    """Return which train images are held out: the nearest whole number to `share` of each class, drawn by `seed`.
-
-    At least one image of each class stays, and at least one is held out of each class that has two.
-    """
-    mask = np.zeros(len(labels), dtype=bool)
-    for label in np.unique(labels):
-        members = np.flatnonzero(labels == label)
-        count = min(max(1, round(share * len(members))), len(members) - 1)
-        order = generator(seed, "linear probe held-out", int(label)).permutation(len(members))
-        mask[members[order[:count]]] = True
-    return mask
 
 
 def choose_c(regression: LogisticRegression, rows: torch.Tensor, labels: Labels, settings: LinearProbeSettings, seed: int) -> float:  # fmt: skip  # noqa: E501
@@ -52,12 +35,7 @@ def choose_c(regression: LogisticRegression, rows: torch.Tensor, labels: Labels,
     Raises:
         UserError: no class has two train images, so that nothing can be held out.
     """
-    mask = held_out(labels, settings.holdout_share, seed)
-    if not mask.any():
-        raise UserError(
-            "no class of the train split has two images, so no regularisation can be chosen on a held-out part; give "
-            "the task more train images (max_train, test_share)"
-        )
+    mask = required_holdout(labels, settings.holdout_share, seed)
     weights = torch.from_numpy(~mask).float().to(rows.device)
     held_rows = rows[torch.from_numpy(mask).to(rows.device)]
     best_c, best_score = 0.0, -1.0
@@ -74,33 +52,41 @@ def choose_c(regression: LogisticRegression, rows: torch.Tensor, labels: Labels,
     return best_c
 
 
-def probe_rows(features: Features, settings: LinearProbeSettings, run: str, task: str) -> list[tuple[str, ...]]:
-    """Return the rows of results, one for each seed of the held-out part and metric.
+def probe_answers(given: Given, settings: LinearProbeSettings) -> list[Answer]:
+    """Return the answers of each seed of the held-out part.
 
-    A fit to all of train depends on C alone, so seeds that choose the same C share it and have equal results.
+    A fit to all of train depends on C alone, so seeds that choose the same C share it and have equal answers.
     """
+    refuse_multi_label(given, "linear_probe")
     device = best_device()
-    axes = principal_axes(features.train_features.to(device))
-    train, test = (axes.apply(each.to(device)) for each in (features.train_features, features.test_features))
-    labels, test_labels = features.train_labels.numpy(), features.test_labels.numpy()
-    regression = LogisticRegression(
-        train, features.train_labels.to(device), axes.variances, features.classes, settings.max_iterations
-    )
+    features, labels = torch.from_numpy(given.train_features).to(device), torch.from_numpy(given.train_labels)
+    axes = principal_axes(features)
+    train, test = axes.apply(features), axes.apply(torch.from_numpy(given.test_features).to(device))
+    regression = LogisticRegression(train, labels.to(device), axes.variances, given.classes, settings.max_iterations)
     everything = torch.ones(len(train), device=device)
     predictions: dict[float, Labels] = {}
-    rows: list[tuple[str, ...]] = []
+    answers = []
     for seed in settings.seeds:
-        c = choose_c(regression, train, labels, settings, seed)
+        c = choose_c(regression, train, given.train_labels, settings, seed)
         if c not in predictions:
             log.info("fit to all of train with C %g", c)
             predictions[c] = predict(test, regression.fit(c, everything))
-        rows.extend(result_rows((run, task, PROTOCOL, str(seed)), predictions[c], test_labels, labels))
-    return rows
+        held = int(held_out(given.train_labels, settings.holdout_share, seed).sum())
+        facts = {
+            "chosen": {"c": c},
+            "c_values": sorted(settings.c_values),
+            "holdout_share": settings.holdout_share,
+            "max_iterations": settings.max_iterations,
+            "standardised": True,
+        }
+        selected_on = f"{held} held-out train images, then refitted on all of train"
+        answers.append(Answer(PROTOCOL, predictions[c], seed, selected_on=selected_on, settings=facts))
+    return answers
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the step."""
-    run_protocol(argv, __doc__, LinearProbeSettings, probe_rows)
+    run_protocol(argv, __doc__, LinearProbeSettings, probe_answers, set_threads=torch.set_num_threads)
 
 
 if __name__ == "__main__":

@@ -39,8 +39,9 @@ def class_labels(task: TaskBase, items: Sequence[Item]) -> dict[str, int]:
                 f"the {split} split of the task {task.name} is empty: {len(items)} images were found, none in it. "
                 "Correct the paths of the task, or its `test_share` when a hash splits it"
             )
-    names = sorted({item.class_name for item in items if item.split == TRAIN})
-    unknown = sorted({item.class_name for item in items if item.split == TEST} - set(names))
+    found = {split: {name for item in items if item.split == split for name in _names(item)} for split in (TRAIN, TEST)}
+    names = sorted(found[TRAIN])
+    unknown = sorted(found[TEST] - found[TRAIN])
     if unknown:
         raise UserError(
             f"{len(unknown)} classes of the test split of the task {task.name} have no train image, the first is "
@@ -53,6 +54,10 @@ def class_labels(task: TaskBase, items: Sequence[Item]) -> dict[str, int]:
             "directly in the folder or tar, or a label column with several values"
         )
     return {name: label for label, name in enumerate(names)}
+
+
+def _names(item: Item) -> set[str]:
+    return {item.class_name, *item.accepted_names}
 
 
 def quotas(counts: Mapping[str, int], total: int) -> dict[str, int]:
@@ -119,6 +124,7 @@ def task_rows(task: TaskBase, items: Sequence[Item]) -> list[dict[str, Any]]:
             "class_name": item.class_name,
             "offset": item.offset,
             "size": item.size,
+            "accepted": sorted({labels[name] for name in item.accepted_names}),
         }
         for part in parts.values()
         for item in part

@@ -6,7 +6,22 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
+from scripts.evaluate.settings_protocols import (
+    ClusterSettings,
+    ComparisonSettings,
+    FewShotSettings,
+    KnnSettings,
+    LinearProbeSettings,
+    LinearSvmSettings,
+    LowShotSettings,
+    RankMeSettings,
+    SgdProbeSettings,
+)
 from scripts.lib.recipe import Settings
+
+# Frozen protocols, each a step of its own, in the order of the config.
+PROTOCOLS = ("knn", "linear_probe", "sgd_probe", "low_shot", "few_shot", "linear_svm", "cluster", "rank_me")
+WITHOUT_PREDICTIONS = ("few_shot", "rank_me")  # their figures are no share of the test images
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 Positive = Annotated[int, Field(gt=0)]
@@ -90,27 +105,22 @@ class ListTaskSettings(Settings):
     task: Task
 
 
+class CacheSettings(Settings):
+    """How features are kept."""
+
+    precision: Literal["float16", "float32"]
+    shard_images: Positive  # images whose features are written at once: what a kill can cost
+    last_blocks: Positive | None  # of a ViT: also keep the class tokens of so many blocks, and the mean patch token
+    train_views: Positive | None  # also keep the features of so many augmented views of each train image
+    seed: int  # of those views
+
+
 class EmbedSettings(Settings):
     """Recipe of `embed` for one encoder and task."""
 
     task: Task
     batch_size: Positive
-
-
-class KnnSettings(Settings):
-    """Weighted kNN (Wu et al. 2018; DINO's protocol)."""
-
-    neighbours: tuple[Positive, ...] = Field(min_length=1)
-    temperature: float = Field(gt=0)
-
-
-class LinearProbeSettings(Settings):
-    """Multinomial logistic regression by L-BFGS; the regularisation is chosen on a held-out part of train."""
-
-    c_values: tuple[float, ...] = Field(min_length=1)  # inverse regularisation strengths
-    holdout_share: float = Field(gt=0, lt=1)
-    max_iterations: Positive
-    seeds: tuple[int, ...] = Field(min_length=1)  # of the held-out part
+    cache: CacheSettings
 
 
 class EvaluateSettings(Settings):
@@ -119,5 +129,25 @@ class EvaluateSettings(Settings):
     tasks: tuple[Task, ...]
     batch_size: Positive
     untrained: bool  # also evaluate each run's encoder as it was before its first step
-    knn: KnnSettings
-    linear_probe: LinearProbeSettings
+    cache: CacheSettings
+    knn: KnnSettings | None
+    linear_probe: LinearProbeSettings | None
+    sgd_probe: SgdProbeSettings | None
+    low_shot: LowShotSettings | None
+    few_shot: FewShotSettings | None
+    linear_svm: LinearSvmSettings | None
+    cluster: ClusterSettings | None
+    rank_me: RankMeSettings | None
+    comparison: ComparisonSettings
+
+    @model_validator(mode="after")
+    def _tasks_exist(self) -> EvaluateSettings:
+        known = {task.name for task in self.tasks}
+        for protocol in PROTOCOLS:
+            settings = getattr(self, protocol)
+            if unknown := sorted(set((settings and settings.tasks) or ()) - known):
+                raise ValueError(f"{protocol}.tasks: evaluate.tasks has no task {', '.join(unknown)}")
+        names = [recipe.name for recipe in self.sgd_probe.recipes] if self.sgd_probe else []
+        if len(set(names)) < len(names):
+            raise ValueError(f"sgd_probe.recipes: a name is used more than once among {', '.join(names)}")
+        return self

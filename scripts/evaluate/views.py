@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import struct
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -38,6 +39,30 @@ def centre_view(pixels: Pixels, resize: int, crop: int) -> Pixels:
         image = image.resize(size, Image.Resampling.BILINEAR)
     left, top = (round((side - crop) / 2) for side in size)
     return np.asarray(image.crop((left, top, left + crop, top + crop)))
+
+
+def augmented_view(pixels: Pixels, crop: int, random: np.random.Generator) -> Pixels:
+    """Return a random resized crop, perhaps mirrored, as the official linear evaluations draw them.
+
+    Share of the area uniform in 0.08-1, aspect ratio log-uniform in 3/4-4/3, ten tries and then the largest centre crop
+    of an allowed ratio (torchvision's `RandomResizedCrop`); mirrored with probability 1/2. uint8 [h, w, 3] → [crop,
+    crop, 3].
+    """
+    height, width = pixels.shape[:2]
+    for _ in range(10):
+        area = height * width * random.uniform(0.08, 1.0)
+        ratio = math.exp(random.uniform(math.log(3 / 4), math.log(4 / 3)))
+        box_width, box_height = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
+        if 0 < box_width <= width and 0 < box_height <= height:
+            left, top = random.integers(width - box_width + 1), random.integers(height - box_height + 1)
+            break
+    else:
+        box_width, box_height = min(width, round(height * 4 / 3)), min(height, round(width * 4 / 3))
+        left, top = (width - box_width) // 2, (height - box_height) // 2
+    box = (left, top, left + box_width, top + box_height)
+    image = Image.fromarray(pixels).resize((crop, crop), Image.Resampling.BILINEAR, box=box)
+    view = np.asarray(image)
+    return np.ascontiguousarray(view[:, ::-1]) if random.random() < 0.5 else view
 
 
 def load_pixels(item: Item, reader: Reader, task: TaskBase) -> Pixels:

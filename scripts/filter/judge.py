@@ -1,27 +1,34 @@
 """Give each candidate of a part its verdict: the first reason against it, in the order of the pipeline, or none.
 
-Order: no bytes, does not decode, too small, single colour, duplicate, reviewer says drop, detector failed, face,
-person. A reviewer's `keep` overrules the detectors and nothing else: a duplicate of a kept image, or an image that
-does not decode, stays dropped whatever a reviewer says. A score equal to the threshold drops.
+Order: no bytes, does not decode, too small, single colour, duplicate, reviewer says drop, tagged person, thumbnail
+differs, detector failed, then the rules of the config in their order (`scripts/filter/rules.py`), and last those that
+ask for a reviewer: an image in a rule's band between review and drop is `awaits_review`, and not kept, until somebody
+says `keep`. A reviewer's `keep` overrules metadata and detectors and nothing else: a duplicate of a kept image, or an
+image that does not decode, stays dropped whatever a reviewer says. A score equal to a threshold is above it.
 """
 
 from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from scripts.filter.embedded_signals import COLUMNS, judge_embedded
 from scripts.filter.human_verdicts import HumanVerdict, read_human_verdicts
+from scripts.filter.measured import Sizes, check_images, detectors_with_areas, measure, read_detections
+from scripts.filter.rule_settings import detectors_of
+from scripts.filter.rules import Judgement, apply_rules, at_least
 from scripts.filter.settings import JudgeSettings
+from scripts.filter.suspicion import check_measurements
 from scripts.lib.accounting import account_for
+from scripts.lib.duplicate_table import check_clusters
 from scripts.lib.errors import UserError
 from scripts.lib.files import read_tables, table_of, write_table
 from scripts.lib.reasons import FilterReason
@@ -33,7 +40,6 @@ LOG = logging.getLogger(__name__)
 
 Row = Mapping[str, Any]
 KEY = ("image_id", "source", "file", "row")
-Judgement = tuple[str, str]  # reason ("" = nothing speaks against it), evidence
 
 
 @dataclass(frozen=True)
@@ -42,14 +48,8 @@ class Evidence:
 
     inspections: Mapping[str, Row]
     duplicates: Mapping[str, Row]
-    faces: Mapping[str, Mapping[str, Row]]  # detector → image id → DETECTIONS row without boxes
-    people: Mapping[str, Mapping[str, Row]]
+    detected: Mapping[str, Judgement]  # what the detectors' scores say, by the rules
     human: Mapping[str, HumanVerdict]
-
-
-def passes(score: float, threshold: float) -> bool:
-    """Return score >= threshold, both in the precision of the tables: 0.7 as float32 is a little less than 0.7."""
-    return bool(np.float32(score) >= np.float32(threshold))
 
 
 def judge_image(image_id: str, status: Row, known: Evidence, settings: JudgeSettings) -> Judgement:
@@ -65,7 +65,7 @@ def judge_image(image_id: str, status: Row, known: Evidence, settings: JudgeSett
     human = known.human.get(image_id)
     if human is not None:
         return (str(FilterReason.HUMAN_VERDICT) if human.verdict == "drop" else ""), human.evidence
-    return judge_detections(image_id, known, settings)
+    return judge_embedded(inspection, settings.embedded) or known.detected[image_id]
 
 
 def judge_picture(inspection: Row, settings: JudgeSettings) -> Judgement | None:
@@ -73,7 +73,7 @@ def judge_picture(inspection: Row, settings: JudgeSettings) -> Judgement | None:
     width, height = inspection["width"], inspection["height"]
     if min(width, height) < settings.min_side:
         return str(FilterReason.TOO_SMALL), f"{width} x {height}, shorter side < {settings.min_side}"
-    if not passes(inspection["colour_std"], settings.min_colour_std):
+    if not at_least(inspection["colour_std"], settings.min_colour_std):
         return str(
             FilterReason.SINGLE_COLOUR
         ), f"colour_std {inspection['colour_std']:.3f} < {settings.min_colour_std:g}"
@@ -88,25 +88,34 @@ def judge_duplicate(duplicate: Row | None) -> Judgement | None:
     return duplicate["reason"], f"of {duplicate['cluster']}, distance {duplicate['distance']}{mirrored}"
 
 
-def judge_detections(image_id: str, known: Evidence, settings: JudgeSettings) -> Judgement:
-    """Return what the detectors say: a failed one first, then faces, then people; ("", "") when nothing."""
-    rows = [(name, found[image_id]) for group in (known.faces, known.people) for name, found in group.items()]
-    failed = [f"{name}: {row['detail']}" for name, row in rows if row["reason"]]
-    if failed:
-        return str(FilterReason.DETECTOR_FAILED), "; ".join(failed)
-    for reason, found, thresholds in (
-        (FilterReason.FACE, known.faces, settings.face_scores),
-        (FilterReason.PERSON, known.people, settings.person_scores),
-    ):
-        scores = {name: found[name][image_id]["score"] for name in sorted(thresholds)}
-        against = [
-            f"{name} {score:.3f} >= {thresholds[name]:g}"
-            for name, score in scores.items()
-            if passes(score, thresholds[name])
-        ]
-        if against:
-            return str(reason), "; ".join(against)
-    return "", ""
+def judge_detections(
+    tables: Mapping[str, pa.Table], sizes: Sizes, settings: JudgeSettings, paths: Mapping[str, str]
+) -> dict[str, Judgement]:
+    """Return what the detectors say of each image of a part: a failed one first, then the rules.
+
+    Args:
+        tables: detector → DETECTIONS rows, all in the order of `sizes`.
+        sizes: width and height of each image of the part that decodes.
+        settings: the rules, and how many images alike are suspicious.
+        paths: detector → where its table lies, for errors.
+
+    Raises:
+        UserError: what a detector measured on many images cannot be right.
+    """
+    image_ids = list(sizes)
+    failed: dict[str, list[str]] = {}
+    for name, table in sorted(tables.items()):
+        bad = table.filter(pc.not_equal(table["reason"], "")).select(["image_id", "detail"]).to_pylist()
+        for row in bad:
+            failed.setdefault(row["image_id"], []).append(f"{name}: {row['detail']}")
+    measured = [image_id for image_id in image_ids if image_id not in failed]
+    kept = pc.is_in(pa.array(image_ids, pa.string()), value_set=pa.array(measured, pa.string()))
+    found = {name: measure(table.filter(kept), sizes) for name, table in tables.items()}
+    check_measurements(settings.rules, found, paths, len(measured), settings.suspicious_from)
+    judged = dict(zip(measured, apply_rules(settings.rules, found, len(measured)), strict=True))
+    return judged | {
+        image_id: (str(FilterReason.DETECTOR_FAILED), "; ".join(texts)) for image_id, texts in failed.items()
+    }
 
 
 def judge_part(status: pa.Table, known: Evidence, settings: JudgeSettings) -> pa.Table:
@@ -158,57 +167,28 @@ def rows_by_image(table: pa.Table, what: str) -> dict[str, Row]:
     return rows
 
 
-def check_images(due: Iterable[str], got: Iterable[str], what: str) -> None:
-    """Fail unless `got` are exactly the images of `due`.
-
-    Raises:
-        UserError: names the table and the first image that is missing or too many.
-    """
-    wrong = sorted(set(due) ^ set(got))
-    if wrong:
-        raise UserError(
-            f"{what} does not fit the images of this part: {len(wrong)} are missing or too many (first: {wrong[0]}). "
-            "The files are of different runs; make this table again"
-        )
-
-
-def read_detections(paths: Sequence[str], names: Iterable[str], due: Iterable[str]) -> dict[str, dict[str, Row]]:
-    """Return detector → image id → row, for tables at `<detector>/<part>.parquet`.
-
-    Raises:
-        UserError: a detector of the recipe has no table, a table has no detector, or its images are not those of `due`.
-    """
-    by_name = {Path(path).parent.name: path for path in paths}
-    if set(by_name) != set(names) or len(by_name) != len(paths):
-        raise UserError(
-            f"the recipe has thresholds for the detectors {sorted(names)}, and the tables given are those of "
-            f"{sorted(Path(path).parent.name for path in paths)}: each detector needs exactly one table"
-        )
-    found = {}
-    for name, path in sorted(by_name.items()):
-        found[name] = rows_by_image(pq.read_table(path, columns=["image_id", "reason", "detail", "score"]), path)
-        check_images(due, found[name], path)
-    return found
-
-
 def read_evidence(arguments: Any, status: pa.Table, settings: JudgeSettings) -> Evidence:
     """Read and cross-check all tables of a part."""
-    columns = ["image_id", "reason", "detail", "width", "height", "colour_std"]
+    columns = ["image_id", "reason", "detail", "width", "height", "colour_std", *COLUMNS]
     inspections = rows_by_image(pq.read_table(arguments.inspection, columns=columns), str(arguments.inspection))
     stored = status.filter(pc.equal(status["reason"], ""))["image_id"].to_pylist()
     check_images(stored, inspections, str(arguments.inspection))
     usable = [image_id for image_id, row in inspections.items() if not row["reason"]]
     duplicates = pq.read_table(arguments.duplicates)
+    check_clusters(duplicates, str(arguments.duplicates))
     mine = duplicates.filter(pc.is_in(duplicates["image_id"], value_set=pa.array(usable, pa.string())))
     human = read_human_verdicts(Path(arguments.human_verdicts)) if arguments.human_verdicts else {}
     LOG.info(
         "%d images decode, %d are in a cluster of duplicates, %d human verdicts", len(usable), mine.num_rows, len(human)
     )
+    paths = [path for path in (*arguments.faces, *arguments.people) if path]
+    names = {name for rule in settings.rules for name in detectors_of(rule)}
+    tables = read_detections(paths, names, usable, detectors_with_areas(settings.rules))
+    sizes = {image_id: (inspections[image_id]["width"], inspections[image_id]["height"]) for image_id in usable}
     return Evidence(
         inspections=inspections,
         duplicates=rows_by_image(mine, str(arguments.duplicates)),
-        faces=read_detections([path for path in arguments.faces if path], settings.face_scores, usable),
-        people=read_detections([path for path in arguments.people if path], settings.person_scores, usable),
+        detected=judge_detections(tables, sizes, settings, {Path(path).parent.name: path for path in paths}),
         human=human,
     )
 

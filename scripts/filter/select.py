@@ -22,10 +22,11 @@ import pyarrow.parquet as pq
 
 from scripts.filter.selection import REASONS, Codes, Eligible, choose, concatenate, photographer, refuse_empty, words
 from scripts.filter.settings import SelectSettings
-from scripts.lib.accounting import Account, account_for, add_accounts
+from scripts.lib.accounting import Account, account_for, add_accounts, check_account
 from scripts.lib.draws import rank
 from scripts.lib.errors import UserError
 from scripts.lib.files import ROW_GROUP_ROWS, read_tables, replacing
+from scripts.lib.reasons import DownloadReason
 from scripts.lib.recipe import read_recipe
 from scripts.lib.step import run_step, step_parser
 from scripts.lib.tables import CANDIDATES, SELECTION
@@ -106,9 +107,13 @@ def decide(parts: Sequence[Part], candidates: Sequence[str], settings: SelectSet
         return [np.empty(0, np.uint8) for _ in parts], judged
     codes = choose(concatenate(found), settings.max_per_photographer, settings.target_size)
     ends = np.cumsum([len(each.cap_ranks) for each in found])
-    drawn = Counter(REASONS[code] for code in codes.tolist())
-    drawn.update(judged["rejected"])
-    return np.split(codes, ends[:-1]), account_for(due, drawn.elements())
+    drawn = Counter(
+        {reason: int(number) for reason, number in zip(REASONS, np.bincount(codes, minlength=3), strict=True)}
+    )
+    kept = drawn.pop("")
+    account = Account(read=due, kept=kept, rejected=dict(sorted((drawn + Counter(judged["rejected"])).items())))
+    check_account(account)
+    return np.split(codes, ends[:-1]), account
 
 
 def selection_of(rows: pa.Table, verdicts: pa.Table, inspections: pa.Table, codes: Codes) -> pa.Table:
@@ -127,12 +132,30 @@ def selection_of(rows: pa.Table, verdicts: pa.Table, inspections: pa.Table, code
     return pa.table([columns[name] for name in SELECTION.names], schema=SELECTION)
 
 
+def check_inspections(rows: pa.Table, verdicts: pa.Table, inspections: pa.Table, path: str) -> None:
+    """Fail unless each image that has bytes was inspected once, and no other.
+
+    Raises:
+        UserError: names the table and the first image that is missing or too many.
+    """
+    without = pc.is_in(verdicts["reason"], value_set=pa.array([str(reason) for reason in DownloadReason]))
+    due = Counter(rows["image_id"].filter(pc.invert(without)).to_pylist())
+    got = Counter(inspections["image_id"].to_pylist())
+    if due != got:
+        wrong = sorted(((due - got) + (got - due)).elements())
+        raise UserError(
+            f"{path} does not fit the verdicts of this part: {len(wrong)} images are missing or too many (first: "
+            f"{wrong[0]}). The files are of different runs; run `inspect_images` and `judge` of this part again"
+        )
+
+
 def selections(parts: Sequence[Part], candidates: Sequence[str], codes: Sequence[Codes]) -> Iterator[pa.Table]:
     """Yield SELECTION part by part."""
     wanted = [name for name in SELECTION.names if name in CANDIDATES.names]
     for part, part_codes in zip(parts, codes, strict=True):
         rows, verdicts = read_part(part, candidates, wanted)
         inspections = pq.read_table(part.inspections, columns=["image_id", "width", "height", "sha256"])
+        check_inspections(rows, verdicts, inspections, part.inspections)
         yield selection_of(rows, verdicts, inspections, part_codes)
 
 

@@ -25,8 +25,9 @@ ADVICE = {
     "near_duplicate": "curate.deduplicate.near_distance",
     "human_verdict": "the table of filter.human_verdicts",
     "detector_failed": "the logs in logs/filter/detect_faces and logs/filter/detect_people",
-    "face": "drop_score in filter.face_detectors",
-    "person": "drop_score in filter.person_detectors",
+    "face": "drop in filter.rules",
+    "person": "drop in filter.rules",
+    "awaits_review": "filter.human_verdicts, for which `snakemake review` makes the pages",
 }
 
 
@@ -101,7 +102,7 @@ def refuse_empty(account: Account) -> None:
         return
     counts = sorted(account["rejected"].items(), key=lambda item: (-item[1], item[0]))
     told = ", ".join(f"{reason} {count}" for reason, count in counts) or "there were no candidates at all"
-    keys = [ADVICE[reason] for reason, _ in counts if reason in ADVICE]
+    keys = list(dict.fromkeys(ADVICE[reason] for reason, _ in counts if reason in ADVICE))
     look = f"look at {'; '.join(keys)}" if keys else "look at curate.sources, curate.licences and curate.require"
     raise UserError(
         f"no image is left of {account['read']} candidates, so there is no dataset to make. By reason: {told}. In the "

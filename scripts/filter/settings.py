@@ -7,10 +7,10 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
+from scripts.filter.rule_settings import Name, Rule, Score
+from scripts.filter.tune_settings import LabelSettings, TuneLimits
 from scripts.lib.recipe import Settings
 
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
-Score = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(gt=0)]
 
 
@@ -138,18 +138,11 @@ class ConvertWeightsSettings(Settings):
     backbone: Literal["mobilenet0.25", "resnet50"]
 
 
-class FaceVote(Settings):
-    """A face detector and the score at which it drops an image."""
+class EmbeddedLimits(Settings):
+    """What an image's own metadata may say. None: the signal is not used."""
 
-    drop_score: Score
-    detector: FaceDetector
-
-
-class PersonVote(Settings):
-    """A person detector and the score at which it drops an image."""
-
-    drop_score: Score
-    detector: PersonDetector
+    max_face_regions: int | None = Field(ge=0)  # persons whom EXIF's companions (XMP) frame or name
+    max_thumbnail_distance: int | None = Field(ge=0, le=64)  # bits between the hashes of thumbnail and picture
 
 
 class JudgeLimits(Settings):
@@ -157,13 +150,16 @@ class JudgeLimits(Settings):
 
     min_side: int = Field(ge=0)  # pixels
     min_colour_std: float = Field(ge=0)  # levels 0-255; below, an image is of a single colour
+    embedded: EmbeddedLimits
+    # images of a part from which on a detector or rule that finds nothing at all, or something in every image, stops
+    # the step instead of only being logged; None: never
+    suspicious_from: Positive | None
 
 
 class JudgeSettings(JudgeLimits):
-    """Recipe of `judge`: thresholds, applied in the order of `FilterReason`."""
+    """Recipe of `judge`."""
 
-    face_scores: dict[str, Score]  # detector name → an image with a face of at least this score is dropped
-    person_scores: dict[str, Score]
+    rules: tuple[Rule, ...]
 
 
 class SelectSettings(Settings):
@@ -174,13 +170,64 @@ class SelectSettings(Settings):
     seed: int
 
 
+class ReviewPageSettings(Settings):
+    """What the pages for reviewers and auditors look like, and what they are told."""
+
+    images_per_page: int = Field(gt=0, le=2000)
+    thumbnail: int = Field(ge=64, le=4000)  # longer side in pixels; smaller images stay as they are
+    jpeg_quality: int = Field(ge=1, le=95)
+    person: tuple[str, ...] = Field(min_length=1)  # what counts as one
+    also_drop: tuple[str, ...]  # what else goes; told to reviewers, not to auditors, who count people
+    keep: tuple[str, ...]  # what stays, though one might think otherwise
+
+
+class ReviewSettings(Settings):
+    """Which images reviewers are asked about."""
+
+    of: tuple[Literal["awaits_review", "kept"], ...] = Field(min_length=1)
+    pages_per_part: int = Field(gt=0, le=99)  # what does not fit comes in the next run, when these are reviewed
+
+
+class AuditSettings(Settings):
+    """The random sample of kept images that auditors look at."""
+
+    path_fields: ClassVar[tuple[str, ...]] = ("verdicts",)
+
+    images: Positive
+    seed: int  # another seed is another sample
+    confidence: float = Field(gt=0.5, lt=1)
+    verdicts: str | None  # the auditors' CSV, or a folder of them; null before anybody has looked
+
+
+class WriteReviewPageSettings(Settings):
+    """Recipe of `write_review_page`."""
+
+    title: str
+    review: ReviewSettings
+    page: ReviewPageSettings
+
+
+class WriteAuditPageSettings(Settings):
+    """Recipe of `write_audit_page`."""
+
+    title: str
+    seed: int
+    page: ReviewPageSettings
+
+
 class FilterSettings(Settings):
     """`filter:`"""
 
-    face_detectors: tuple[FaceVote, ...] = Field(min_length=1)
-    person_detectors: tuple[PersonVote, ...] = Field(min_length=1)
+    face_detectors: tuple[FaceDetector, ...] = Field(min_length=1)
+    person_detectors: tuple[PersonDetector, ...] = Field(min_length=1)
+    rules: tuple[Rule, ...] = Field(min_length=1)  # in this order
     judge: JudgeLimits
-    human_verdicts: str | None  # CSV: image_id, verdict (keep or drop), reviewer
+    human_verdicts: str | None  # CSV: image_id, verdict (keep or drop), reviewer; or a folder of such
+    review: ReviewSettings | None
+    audit: AuditSettings | None
+    review_page: ReviewPageSettings
+    labels: LabelSettings | None  # None: nothing is tuned
+    tune: TuneLimits
     max_per_photographer: Positive
     target_size: Positive | None
     seed: int

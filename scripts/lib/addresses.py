@@ -6,17 +6,12 @@ resolve to 127.0.0.1 a moment later (DNS rebinding), and `http://2130706433/` or
 
 from __future__ import annotations
 
-import http.client
 import ipaddress
 import socket
-import ssl
-from collections.abc import Mapping
-from urllib.parse import SplitResult, quote, urljoin, urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 SCHEMES = ("http", "https")
-MAX_REDIRECTS = 10
 REDIRECTS = (301, 302, 303, 307, 308)
-_LEGAL = "/%:@!$&'()*+,;=~-._?"
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 
@@ -93,51 +88,3 @@ def connect(host: str, port: int, timeout: float, *, allow_private_addresses: bo
         else:
             return link
     raise problem or OSError(f"{host} has no address")
-
-
-def open_address(
-    url: str, headers: Mapping[str, str], *, timeout: float, allow_private_addresses: bool
-) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse]:
-    """Send a GET request and follow redirects by hand, checking each address; the caller closes the connection.
-
-    Raises:
-        AddressRefusedError: scheme or machine not allowed, too many redirects, or one from https to http.
-        OSError, http.client.HTTPException: unreachable, or the answer is not HTTP.
-    """
-    for _ in range(MAX_REDIRECTS + 1):
-        parts = check_url(url)
-        connection = _connection(parts, timeout, allow_private_addresses)
-        try:
-            connection.request("GET", _request_target(parts), headers=dict(headers))
-            response = connection.getresponse()
-        except BaseException:
-            connection.close()
-            raise
-        if response.status not in REDIRECTS:
-            return connection, response
-        connection.close()
-        following = urljoin(url, response.headers.get("Location", ""))
-        if parts.scheme == "https" and urlsplit(following).scheme == "http":
-            raise AddressRefusedError(f"redirect from https to {following}")
-        url = following
-    raise AddressRefusedError(f"more than {MAX_REDIRECTS} redirects")
-
-
-def _request_target(parts: SplitResult) -> str:
-    return quote(parts.path or "/", safe=_LEGAL) + (f"?{quote(parts.query, safe=_LEGAL)}" if parts.query else "")
-
-
-def _connection(parts: SplitResult, timeout: float, allow_private: bool) -> http.client.HTTPConnection:
-    secure = parts.scheme == "https"
-    host = parts.hostname or ""
-    port = parts.port or (http.client.HTTPS_PORT if secure else http.client.HTTP_PORT)
-    link = connect(host, port, timeout, allow_private_addresses=allow_private)
-    try:
-        if secure:
-            link = ssl.create_default_context().wrap_socket(link, server_hostname=host)
-    except BaseException:
-        link.close()
-        raise
-    connection = (http.client.HTTPSConnection if secure else http.client.HTTPConnection)(host, port)
-    connection.sock = link  # connected already: http.client would resolve the name a second time
-    return connection

@@ -12,9 +12,10 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from scripts.lib.addresses import AddressRefusedError, open_address
+from scripts.lib.addresses import AddressRefusedError
 from scripts.lib.errors import UserError
 from scripts.lib.files import sha256_file, sync_folder
+from scripts.lib.http_get import open_address
 
 LOG = logging.getLogger(__name__)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import glob
 import hashlib
 import json
 import os
@@ -14,6 +15,8 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+from scripts.lib.disk import name_path
 
 ROW_GROUP_ROWS = 65_536  # pinned, because the row group size changes the bytes of a Parquet file
 
@@ -34,7 +37,17 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
             os.fsync(handle.fileno())
         os.replace(private, target)
         sync_folder(target.parent)
+    except OSError as error:
+        name_path(error, target)
+        raise
     finally:
+        private.unlink(missing_ok=True)
+
+
+def remove_leftovers(path: str | os.PathLike[str]) -> None:
+    """Remove the private files that killed processes left beside `path`. Only for who holds a lock on writing it."""
+    target = Path(path)
+    for private in target.parent.glob(f".{glob.escape(target.name)}.*.part"):
         private.unlink(missing_ok=True)
 
 

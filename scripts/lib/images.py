@@ -2,7 +2,11 @@
 
 Policy (docs/decisions.md#10): JPEG, PNG and WebP only; EXIF orientation is applied; embedded colour profiles are
 ignored, as the official training code of all methods does; CMYK and palette become RGB; 16-bit grey is scaled to 8
-bits; transparency is laid on white; the first frame counts. Nothing truncated is accepted.
+bits; transparency is laid on white; the first frame counts. Nothing truncated is accepted. EXIF that cannot be read
+counts as none.
+
+The steps are arranged so that little more than two copies of the picture exist at a time: this code runs under a memory
+limit in `inspect_images`.
 """
 
 from __future__ import annotations
@@ -12,7 +16,7 @@ import warnings
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps
+from PIL import Image
 
 from scripts.lib.plain_jpeg import decode_plain_jpeg
 
@@ -20,6 +24,17 @@ Pixels = npt.NDArray[np.uint8]  # [height, width, 3], RGB
 
 FORMATS = ("JPEG", "PNG", "WEBP")
 EXTENSIONS = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp"}
+_ORIENTATION_TAG = 0x0112
+TURNS = {  # by EXIF orientation
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_BAND_ROWS = 256
 
 
 def sniff_format(content: bytes) -> str | None:
@@ -45,6 +60,19 @@ def open_image(content: bytes) -> Image.Image:
         return Image.open(io.BytesIO(content), formats=FORMATS)
 
 
+def orientation_of(image: Image.Image) -> int:
+    """Return how the picture is to be turned, as EXIF numbers it: 1 (not at all) to 8.
+
+    Pillow's reading of the file counts: EXIF, else XMP's tiff:Orientation. What cannot be read is 1. A PNG must be
+    loaded, because its metadata can come after the picture; of the others the header is enough.
+    """
+    try:
+        value = image.getexif().get(_ORIENTATION_TAG, 1)
+        return int(value) if value in TURNS else 1
+    except Exception:  # noqa: BLE001 - Pillow's readers of metadata raise nearly everything on damaged blocks
+        return 1
+
+
 def to_rgb(image: Image.Image) -> Image.Image:
     """Decode fully and return an 8-bit RGB image, oriented as it is meant to be seen.
 
@@ -52,15 +80,24 @@ def to_rgb(image: Image.Image) -> Image.Image:
         OSError, SyntaxError, ValueError: the data are damaged or end early.
     """
     image.load()
-    image = ImageOps.exif_transpose(image)
+    turn = TURNS.get(orientation_of(image))
+    if turn is not None:
+        image = image.transpose(turn)
     if image.mode.startswith("I"):
-        levels = np.asarray(image).astype(np.int64) >> 8
-        image = Image.fromarray(np.clip(levels, 0, 255).astype(np.uint8))
+        image = Image.fromarray(np.clip(np.asarray(image) >> 8, 0, 255).astype(np.uint8))
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
-        image = image.convert("RGBA")
-        ground = Image.new("RGBA", image.size, (255, 255, 255, 255))
-        image = Image.alpha_composite(ground, image)
+        return _on_white(image)
     return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    """Lay a transparent picture on white, some rows at a time."""
+    picture = Image.new("RGB", image.size)
+    for top in range(0, image.height, _BAND_ROWS):
+        band = image.crop((0, top, image.width, min(top + _BAND_ROWS, image.height))).convert("RGBA")
+        ground = Image.new("RGBA", band.size, (255, 255, 255, 255))
+        picture.paste(Image.alpha_composite(ground, band).convert("RGB"), (0, top))
+    return picture
 
 
 def decode_image(content: bytes) -> Pixels:

@@ -25,6 +25,9 @@ class DownloadReason(StrEnum):
 
     REPEATED_ID = "repeated_id"  # an earlier candidate row names the same image
     ADDRESS_REFUSED = "address_refused"  # scheme or network that the config does not allow
+    ROBOTS_DISALLOWED = "robots_disallowed"  # the host's robots.txt forbids it
+    OPTED_OUT_AI = "opted_out_ai"  # X-Robots-Tag: noai, noml, ...
+    OPTED_OUT_TDM = "opted_out_tdm"  # text and data mining is reserved (TDMRep)
     NOT_FOUND = "not_found"  # the store answers that it has no such file
     PLACEHOLDER = "placeholder"  # the site's "photo unavailable" picture
     NOT_AN_IMAGE = "not_an_image"  # HTML, XML or other content under an image's address
@@ -42,7 +45,8 @@ class InspectionReason(StrEnum):
     ANIMATED = "animated"
     UNDECODABLE = "undecodable"  # truncated, patched or damaged
     DECODER_CRASH = "decoder_crash"  # the decoding process died
-    DECODER_TIMEOUT = "decoder_timeout"
+    DECODER_TIMEOUT = "decoder_timeout"  # more processor or wall time than allowed
+    DECODER_MEMORY = "decoder_memory"  # more memory than allowed
 
 
 class FilterReason(StrEnum):
@@ -53,9 +57,12 @@ class FilterReason(StrEnum):
     EXACT_DUPLICATE = "exact_duplicate"
     NEAR_DUPLICATE = "near_duplicate"
     HUMAN_VERDICT = "human_verdict"  # a reviewer says drop
+    TAGGED_PERSON = "tagged_person"  # the file's own metadata frame or name a person
+    THUMBNAIL_DIFFERS = "thumbnail_differs"  # the file holds a thumbnail of another, or an earlier, picture
     DETECTOR_FAILED = "detector_failed"  # not measured, hence not kept
     FACE = "face"
     PERSON = "person"
+    AWAITS_REVIEW = "awaits_review"  # between keep and drop: not kept until a reviewer says so
     PHOTOGRAPHER_CAP = "photographer_cap"
     NOT_SAMPLED = "not_sampled"  # beyond the target size
 

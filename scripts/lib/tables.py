@@ -59,7 +59,11 @@ INSPECTIONS = pa.schema(
         ("colour_std", pa.float32()),  # largest per-channel standard deviation, levels 0-255
         ("sha256", pa.string()),  # of the file's bytes
         ("phash", pa.uint64()),
-        ("phash_mirror", pa.uint64()),
+        ("miniature", pa.string()),  # 16 x 16 grey levels, row by row, hexadecimal
+        # what the file's metadata say; null: there and unreadable
+        ("position", pa.bool_()),  # EXIF or XMP hold a latitude or longitude
+        ("face_regions", pa.int32()),  # persons whom they frame or name
+        ("thumbnail_distance", pa.int32()),  # perceptual-hash bits between thumbnail and picture; null without one
     ]
 )
 
@@ -68,9 +72,11 @@ DUPLICATES = pa.schema(
     [
         ("image_id", pa.string()),
         ("cluster", pa.string()),  # image id of the one that is kept
+        ("members", pa.int32()),  # images of the cluster
         ("reason", pa.string()),  # "" for the kept one, else exact_duplicate or near_duplicate
         ("distance", pa.int32()),  # perceptual-hash bits to the kept one
-        ("mirrored", pa.bool_()),
+        ("mirrored", pa.bool_()),  # it looks like the kept one mirrored left to right,
+        ("turned", pa.int32()),  # and then turned clockwise by so many degrees
     ]
 )
 
@@ -110,6 +116,18 @@ SELECTION = pa.schema(
     ]
 )
 
+# filter/draw_audit_sample: one row for each image of the sample, in the order of the draw
+AUDIT_SAMPLE = pa.schema(
+    [
+        ("position", pa.int32()),  # 0, 1, ...: any first n of the sample are a random sample too
+        ("image_id", pa.string()),
+        ("part", pa.string()),
+        ("keep", pa.bool_()),  # false: dropped since, because an auditor found a person
+        ("creator", pa.string()),
+        ("title", pa.string()),
+    ]
+)
+
 # shard/write_shards: one row for each image of the shard, in member order
 SHARD_INDEX = pa.schema(
     [
@@ -118,7 +136,9 @@ SHARD_INDEX = pa.schema(
         ("member", pa.string()),
         ("offset", pa.int64()),
         ("size", pa.int64()),
-        ("sha256", pa.string()),
+        ("sha256", pa.string()),  # of the member
+        ("source_sha256", pa.string()),  # of the file as it was downloaded and inspected
+        ("source_metadata", pa.string()),  # what that file carried besides the picture, e.g. "position,thumbnail"
     ]
 )
 
@@ -132,7 +152,8 @@ METADATA = pa.schema(
         *_ATTRIBUTION,
         ("width", pa.int32()),
         ("height", pa.int32()),
-        ("sha256", pa.string()),
+        ("sha256", pa.string()),  # of the file in the shard
+        ("source_sha256", pa.string()),  # of the file as it was downloaded
     ]
 )
 
@@ -145,7 +166,54 @@ TASK_ITEMS = pa.schema(
         ("class_name", pa.string()),
         ("offset", pa.int64()),  # in the tar; -1 for files and generated images
         ("size", pa.int64()),
+        ("accepted", pa.list_(pa.int32())),  # all labels that the image has; mostly the one
     ]
 )
 
-RESULT_COLUMNS = ("run", "task", "protocol", "metric", "value", "n", "seed", "chance")
+# evaluate/<protocol>: one row for each run, task, protocol, metric and seed; "" where a column says nothing
+RESULT_COLUMNS = (
+    "run",
+    "task",
+    "protocol",
+    "metric",
+    "value",
+    "n",  # test images, or what else the value is a mean over
+    "seed",  # of this fit or draw
+    "chance",
+    "low",  # 95 % interval of the value
+    "high",
+    "sd",  # over repeats within this row, such as episodes
+    "repeats",
+    "selected_on",  # what a choice rested on; never the test split
+    "settings",  # JSON: what the protocol was run with, choices included
+    "inputs",  # JSON: SHA-256 of weights and labelled set, view of the images
+)
+
+# evaluate/<protocol>: one row for each protocol and seed that answers for each test image
+PREDICTIONS = pa.schema(
+    [
+        ("run", pa.string()),
+        ("task", pa.string()),
+        ("protocol", pa.string()),
+        ("seed", pa.string()),
+        ("inputs", pa.string()),  # JSON, as in the results
+        ("predicted", pa.list_(pa.int32())),  # labels, in the order of the test split
+        ("right", pa.list_(pa.bool_())),
+    ]
+)
+
+# evaluate/compare_encoders: one row for each task, protocol and pair of encoders
+COMPARISON_COLUMNS = (
+    "task",
+    "protocol",
+    "metric",
+    "run",
+    "other",
+    "difference",  # points, run minus other
+    "low",  # 95 % interval
+    "high",
+    "n",  # test images, the same for both
+    "seeds",  # fits averaged for each image
+    "draws",
+    "seed",
+)

@@ -5,7 +5,6 @@ Members are read in place by offset and never extracted, so a hostile name or li
 
 from __future__ import annotations
 
-import io
 import os
 import tarfile
 from collections.abc import Iterator
@@ -24,10 +23,15 @@ class Member:
 
 
 class TarWriter:
-    """Writes a plain USTAR archive; equal members in equal order give equal bytes. Use as a context manager."""
+    """Writes a plain USTAR archive; equal members in equal order give equal bytes. Use as a context manager.
+
+    The headers are `tarfile`'s; the bytes are written here, because `TarFile.addfile` makes each header twice and
+    copies the content in small pieces (a fifth of the whole cost of `download`).
+    """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self._tar = tarfile.open(path, "w", format=tarfile.USTAR_FORMAT)  # noqa: SIM115 (closed by __exit__)
+        self._file = open(path, "wb")  # noqa: SIM115 (closed by __exit__)
+        self._end = 0
 
     def add(self, name: str, content: bytes) -> Member:
         """Append a member and return where its bytes lie."""
@@ -35,9 +39,16 @@ class TarWriter:
         info.size, info.mode, info.mtime = len(content), 0o644, 0
         info.uid = info.gid = 0
         info.uname = info.gname = ""
-        start = self._tar.offset
-        self._tar.addfile(info, io.BytesIO(content))
-        return Member(name, start + len(info.tobuf(tarfile.USTAR_FORMAT)), len(content))
+        header = info.tobuf(tarfile.USTAR_FORMAT)
+        offset = self._end + len(header)
+        self._write(header)
+        self._write(content)
+        self._write(bytes(-len(content) % tarfile.BLOCKSIZE))
+        return Member(name, offset, len(content))
+
+    def _write(self, content: bytes) -> None:
+        self._file.write(content)
+        self._end += len(content)
 
     def __enter__(self) -> TarWriter:
         return self
@@ -45,7 +56,10 @@ class TarWriter:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._tar.close()
+        with self._file:
+            if kind is None:
+                end = self._end + 2 * tarfile.BLOCKSIZE
+                self._write(bytes(2 * tarfile.BLOCKSIZE + -end % tarfile.RECORDSIZE))
 
 
 def list_members(path: str | os.PathLike[str]) -> Iterator[Member]:

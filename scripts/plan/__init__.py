@@ -16,16 +16,17 @@ from scripts.plan.curate import CuratePlan
 from scripts.plan.evaluate import EvaluatePlan, PretrainPlan
 from scripts.plan.filter import FilterPlan, ShardPlan
 from scripts.plan.outside import make_steps_runnable, present
+from scripts.plan.review import ReviewPlan, present_csvs
 from scripts.report.settings import WriteReportSettings
 
-__all__ = ["Plan", "make_steps_runnable", "present"]
+__all__ = ["Plan", "make_steps_runnable", "present", "present_csvs"]
 
 
-class Plan(CuratePlan, FilterPlan, ShardPlan, PretrainPlan, EvaluatePlan):
+class Plan(CuratePlan, FilterPlan, ReviewPlan, ShardPlan, PretrainPlan, EvaluatePlan):
     """A checked configuration, seen from the rules."""
 
     def __init__(self, config: Config) -> None:
-        for stage in (CuratePlan, FilterPlan, ShardPlan, PretrainPlan, EvaluatePlan):
+        for stage in (CuratePlan, FilterPlan, ReviewPlan, ShardPlan, PretrainPlan, EvaluatePlan):
             stage.__init__(self, config)
 
     def contact_sheets_recipe(self) -> str:
@@ -34,7 +35,6 @@ class Plan(CuratePlan, FilterPlan, ShardPlan, PretrainPlan, EvaluatePlan):
 
     def write_report_recipe(self) -> str:
         """Return the recipe of `write_report`."""
-        judge = self.judge_settings()
         detectors: list[dict[str, str | bool]] = [
             {"name": item.name, "kind": item.kind, "target": target, "demo_grade": item.demo_grade}
             for target, names in (("face", self.face_detectors), ("person", self.person_detectors))
@@ -56,12 +56,24 @@ class Plan(CuratePlan, FilterPlan, ShardPlan, PretrainPlan, EvaluatePlan):
                 title=self.config.report.title,
                 detectors=tuple(detectors),
                 runs=tuple(runs),
-                thresholds={**judge.face_scores, **judge.person_scores},
+                review_pages=self.review_list_address,
+                rules=tuple(self.rule_texts()),
             )
         )
 
-    def code(self, step: str, package: str = "", kinds: Iterable[str] = (), encoder: str = "") -> str:
-        """Return the fingerprint of a step and of what it loads by name: kinds of `package`, an encoder's family."""
+    def code(
+        self, step: str, package: str = "", kinds: Iterable[str] = (), encoder: str = "", backend: str = ""
+    ) -> str:
+        """Return the fingerprint of a step and of what it loads by name.
+
+        Args:
+            step: the step's module, e.g. `pretrain.train`.
+            package: where it finds its `kinds`, e.g. `pretrain.methods`.
+            kinds: those that the rule uses.
+            encoder: name of a network, whose family counts.
+            backend: name of an augmentation backend.
+        """
         loaded = [f"{package}.{kind}" for kind in sorted(kinds)]
         loaded += [f"lib.architectures.{family_of(encoder)}"] if encoder else []
+        loaded += [f"pretrain.backends.{backend}"] if backend else []
         return code_hash(f"scripts.{step}", *(f"scripts.{name}" for name in loaded))

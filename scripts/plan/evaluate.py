@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from scripts.config import Config
-from scripts.evaluate.settings import EmbedSettings, ListTaskSettings, Task
+from scripts.evaluate.settings import PROTOCOLS, WITHOUT_PREDICTIONS, EmbedSettings, ListTaskSettings, Task
+from scripts.lib.errors import UserError
 from scripts.lib.recipe import write_recipe
 from scripts.plan.outside import present
 from scripts.pretrain.settings import Run, TrainSettings
@@ -81,15 +83,47 @@ class EvaluatePlan:
 
     def embed_recipe(self, task: str) -> str:
         """Return the recipe of `embed`."""
-        return write_recipe(EmbedSettings(task=self._tasks[task], batch_size=self.config.evaluate.batch_size))
+        settings = self.config.evaluate
+        return write_recipe(EmbedSettings(task=self._tasks[task], batch_size=settings.batch_size, cache=settings.cache))
 
-    def knn_recipe(self) -> str:
-        """Return the recipe of `knn`."""
-        return write_recipe(self.config.evaluate.knn)
+    def protocol_recipe(self, protocol: str) -> str:
+        """Return the recipe of a frozen protocol, without the names of the tasks that it runs on.
 
-    def linear_probe_recipe(self) -> str:
-        """Return the recipe of `linear_probe`."""
-        return write_recipe(self.config.evaluate.linear_probe)
+        Raises:
+            UserError: it is switched off.
+        """
+        settings = getattr(self.config.evaluate, protocol)
+        if settings is None:
+            raise UserError(f"evaluate.{protocol} is null, so the protocol has no settings; give it some in the config")
+        return write_recipe(settings.model_copy(update={"tasks": None}))
+
+    def _protocol_files(self, protocols: Iterable[str], suffix: str) -> list[str]:
+        """Return the files of `protocols` for every encoder, on the tasks that each runs on."""
+        found = []
+        for protocol in protocols:
+            settings = getattr(self.config.evaluate, protocol)
+            if settings is not None:
+                tasks = self.tasks if settings.tasks is None else settings.tasks
+                found += [
+                    f"results/evaluate/{protocol}/{encoder}/{task}{suffix}"
+                    for encoder in self.encoders
+                    for task in tasks
+                ]
+        return found
+
+    @property
+    def protocol_tables(self) -> list[str]:
+        """Rows of results of all frozen protocols."""
+        return self._protocol_files(PROTOCOLS, ".csv")
+
+    @property
+    def protocol_predictions(self) -> list[str]:
+        """What the protocols that answer for each test image answered."""
+        return self._protocol_files((name for name in PROTOCOLS if name not in WITHOUT_PREDICTIONS), ".parquet")
+
+    def compare_encoders_recipe(self) -> str:
+        """Return the recipe of `compare_encoders`."""
+        return write_recipe(self.config.evaluate.comparison)
 
 
 def _path_values(task: Task) -> list[str]:

@@ -3,45 +3,52 @@
 from __future__ import annotations
 
 from scripts.config import Config
+from scripts.filter.rule_settings import ScoreRule, detectors_of
 from scripts.filter.settings import (
     ConvertWeightsSettings,
     DetectSettings,
     FaceDetector,
-    FaceVote,
     JudgeSettings,
     PersonDetector,
-    PersonVote,
     RetinaFaceDetector,
     SelectSettings,
     TransformersDetector,
     WeightsFile,
 )
+from scripts.filter.tune_settings import TuneSettings
 from scripts.lib import identity
 from scripts.lib.errors import UserError
 from scripts.lib.recipe import write_recipe
-from scripts.shard.settings import WriteShardsSettings
+from scripts.shard.settings import WriteCardSettings, WriteShardsSettings
 
 Detector = FaceDetector | PersonDetector
 MODEL_CONFIG = "__config"  # after a detector's name: the second file that `fetch_weights` brings for it
 
 
 class FilterPlan:
-    """Detectors, thresholds and the selection."""
+    """Detectors, rules and the selection."""
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        votes: list[FaceVote | PersonVote] = [*config.filter.face_detectors, *config.filter.person_detectors]
-        self._detectors: dict[str, Detector] = {vote.detector.name: vote.detector for vote in votes}
+        chosen = config.filter
+        self._detectors: dict[str, Detector] = {
+            detector.name: detector for detector in (*chosen.face_detectors, *chosen.person_detectors)
+        }
 
     @property
     def face_detectors(self) -> list[str]:
         """Names of the face detectors."""
-        return [vote.detector.name for vote in self.config.filter.face_detectors]
+        return [detector.name for detector in self.config.filter.face_detectors]
 
     @property
     def person_detectors(self) -> list[str]:
         """Names of the person detectors."""
-        return [vote.detector.name for vote in self.config.filter.person_detectors]
+        return [detector.name for detector in self.config.filter.person_detectors]
+
+    def asked(self, names: list[str]) -> list[str]:
+        """Return those of `names` that a rule asks; the others are measured for `tune_threshold` alone."""
+        wanted = {name for rule in self.config.filter.rules for name in detectors_of(rule)}
+        return [name for name in names if name in wanted]
 
     def detector_kind(self, name: str) -> str:
         """Return the kind of a detector, which is the name of its module."""
@@ -85,14 +92,54 @@ class FilterPlan:
         return write_recipe(self.judge_settings())
 
     def judge_settings(self) -> JudgeSettings:
-        """Return the limits and the drop score of each detector."""
+        """Return the limits and the rules."""
         chosen = self.config.filter
         return JudgeSettings(
             min_side=chosen.judge.min_side,
             min_colour_std=chosen.judge.min_colour_std,
-            face_scores={vote.detector.name: vote.drop_score for vote in chosen.face_detectors},
-            person_scores={vote.detector.name: vote.drop_score for vote in chosen.person_detectors},
+            embedded=chosen.judge.embedded,
+            suspicious_from=chosen.judge.suspicious_from,
+            rules=chosen.rules,
         )
+
+    def rule_texts(self) -> list[dict[str, str]]:
+        """Return the rules for a reader: name, reason, and what drops or goes to a reviewer; "" for nothing."""
+        texts = []
+        for rule in self.config.filter.rules:
+            if isinstance(rule, ScoreRule):
+                drop, review = (
+                    " or ".join(f"{name} ≥ {score:g}" for name, score in scores.items())
+                    for scores in (rule.drop, rule.review)
+                )
+            else:
+                voices = f"probability from {', '.join(detectors_of(rule))} ≥ "
+                drop = f"{voices}{rule.drop:g}"
+                review = "" if rule.review is None else f"{voices}{rule.review:g}"
+            texts.append({"name": rule.name, "reason": rule.reason, "drop": drop, "review": review})
+        return texts
+
+    def tuned(self, *paths: str) -> list[str]:
+        """Return `paths` when there are labels to tune on, else nothing."""
+        return list(paths) if self.config.filter.labels else []
+
+    @property
+    def labels(self) -> str:
+        """The table of labels, "" when nothing is tuned."""
+        return self.config.filter.labels.table if self.config.filter.labels else ""
+
+    def labels_by_path(self, paths: list[str]) -> list[str]:
+        """Return `paths` (candidates) when labels name images by path, else nothing."""
+        labels = self.config.filter.labels
+        return paths if labels and labels.match == "path" else []
+
+    def tune_recipe(self) -> str:
+        """Return the recipe of `tune_threshold`."""
+        chosen = self.config.filter
+        if chosen.labels is None:
+            raise UserError("filter.labels is null in the config: name a table of labelled images to tune on")
+        limits = {name: getattr(chosen.tune, name) for name in type(chosen.tune).model_fields}
+        names = tuple(self._detectors)
+        return write_recipe(TuneSettings(**limits, labels=chosen.labels, rules=chosen.rules, detectors=names))
 
     def select_recipe(self) -> str:
         """Return the recipe of `select`."""
@@ -120,8 +167,10 @@ class ShardPlan:
 
     def write_shards_recipe(self) -> str:
         """Return the recipe of `write_shards` and `write_metadata`."""
-        return write_recipe(WriteShardsSettings(count=self.config.shard.count))
+        shard = self.config.shard
+        return write_recipe(WriteShardsSettings(count=shard.count, embedded_metadata=shard.embedded_metadata))
 
     def write_card_recipe(self) -> str:
         """Return the recipe of `write_card`."""
-        return write_recipe(self.config.shard.card)
+        shard = self.config.shard
+        return write_recipe(WriteCardSettings(**dict(shard.card), embedded_metadata=shard.embedded_metadata))

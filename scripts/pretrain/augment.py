@@ -2,33 +2,23 @@
 
 Drawing and applying are apart: a view is a function of (image, parameters), and the parameters are a function of
 (seed, epoch, image id, view). Distributions are those of torchvision's `RandomResizedCrop`, `ColorJitter` and so on;
-the pixels come from the same functions on PIL images that those classes call.
+the pixels come from a backend (scripts/pretrain/backends/): PIL's are those of the official codes.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-import torch
-from PIL import Image, ImageFilter
-from torch import Tensor
-from torchvision.transforms import InterpolationMode, functional
 
+from scripts.pretrain.backend import Backend, Crop, apply_jitter
 from scripts.pretrain.settings import MocoAugmentation
 
 RATIO = (3 / 4, 4 / 3)  # torchvision's default; all official codes of the paper's methods use it
 CROP_ATTEMPTS = 10  # torchvision
-_JITTER: dict[str, Callable[[Image.Image, float], Image.Image]] = {
-    "brightness": functional.adjust_brightness,
-    "contrast": functional.adjust_contrast,
-    "saturation": functional.adjust_saturation,
-    "hue": functional.adjust_hue,
-}
-
-Crop = tuple[int, int, int, int]  # top, left, height, width, pixels
+JITTER_OPERATIONS = ("brightness", "contrast", "saturation", "hue")  # in the order of the setting `jitter`
 
 
 @dataclass(frozen=True)
@@ -66,7 +56,7 @@ def draw_jitter(
     """Draw the factors of `ColorJitter` and the order of its operations; an operation of strength 0 is left out."""
     operations = []
     for index in generator.permutation(len(strength)):
-        name, amount = list(_JITTER)[index], strength[index]
+        name, amount = JITTER_OPERATIONS[index], strength[index]
         low, high = (-amount, amount) if name == "hue" else (max(0.0, 1 - amount), 1 + amount)
         factor = float(generator.uniform(low, high))
         if amount > 0:
@@ -89,26 +79,14 @@ def draw_parameters(
     )
 
 
-def apply_jitter(view: Image.Image, operations: tuple[tuple[str, float], ...]) -> Image.Image:
-    """Return the view after the operations of `draw_jitter`, in their order."""
-    for name, factor in operations:
-        view = _JITTER[name](view, factor)
-    return view
-
-
-def apply_parameters(image: Image.Image, drawn: ViewParameters, size: int) -> Image.Image:
-    """Return the view [size, size] of an RGB image, in MoCo-v2's order: crop, jitter, grey, blur, flip."""
-    view: Image.Image = functional.resized_crop(image, *drawn.crop, [size, size], InterpolationMode.BILINEAR)
-    view = apply_jitter(view, drawn.jitter)
+def apply_parameters(backend: Backend, image: Any, drawn: ViewParameters, size: int) -> Any:
+    """Return the view [size, size] of a prepared image, in MoCo-v2's order: crop, jitter, grey, blur, flip."""
+    view = backend.resized_crop(image, drawn.crop, size, "bilinear")
+    view = apply_jitter(backend, view, drawn.jitter)
     if drawn.grey:
-        view = functional.rgb_to_grayscale(view, num_output_channels=3)
+        view = backend.grey(view)
     if drawn.blur_sigma is not None:
-        view = view.filter(ImageFilter.GaussianBlur(radius=drawn.blur_sigma))  # OFFICIAL: PIL's radius is the sigma
+        view = backend.blur(view, drawn.blur_sigma)
     if drawn.flip:
-        view = functional.hflip(view)
+        view = backend.flip(view)
     return view
-
-
-def to_tensor(view: Image.Image) -> Tensor:
-    """Return an RGB image as uint8 [3, h, w]; scaling and normalising are left to the device that trains."""
-    return torch.from_numpy(np.array(view)).permute(2, 0, 1).contiguous()

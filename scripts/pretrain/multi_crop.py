@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import groupby
+from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image, ImageFilter, ImageOps
+from PIL import Image
 from torch import Tensor, nn
-from torchvision.transforms import InterpolationMode, functional
 
-from scripts.pretrain.augment import Crop, apply_jitter, draw_crop, draw_jitter, to_tensor
+from scripts.pretrain.augment import draw_crop, draw_jitter
+from scripts.pretrain.backend import Backend, Crop, apply_jitter, load_backend
 from scripts.pretrain.contract import ViewDraws, normalised
 from scripts.pretrain.settings_multicrop import CropGroup, MultiCropAugmentation
 
@@ -44,34 +45,35 @@ def draw_crop_parameters(group: CropGroup, width: int, height: int, generator: n
     )
 
 
-def apply_crop_parameters(image: Image.Image, drawn: CropParameters, group: CropGroup) -> Image.Image:
-    """Return the crop of an RGB image, in the order of SwAV and DINO: crop, flip, jitter, grey, blur, solarise."""
-    size = [group.image_size, group.image_size]
-    view: Image.Image = functional.resized_crop(image, *drawn.crop, size, InterpolationMode(group.interpolation))
+def apply_crop_parameters(backend: Backend, image: Any, drawn: CropParameters, group: CropGroup) -> Any:
+    """Return the crop of a prepared image, in the order of SwAV and DINO: crop, flip, jitter, grey, blur, solarise."""
+    view = backend.resized_crop(image, drawn.crop, group.image_size, group.interpolation)
     if drawn.flip:
-        view = functional.hflip(view)
-    view = apply_jitter(view, drawn.jitter)
+        view = backend.flip(view)
+    view = apply_jitter(backend, view, drawn.jitter)
     if drawn.grey:
-        view = functional.rgb_to_grayscale(view, num_output_channels=3)
+        view = backend.grey(view)
     if drawn.blur_sigma is not None:
-        view = view.filter(ImageFilter.GaussianBlur(radius=drawn.blur_sigma))  # OFFICIAL: PIL's radius is the sigma
+        view = backend.blur(view, drawn.blur_sigma)
     if drawn.solarise:
-        view = ImageOps.solarize(view, SOLARISE_FROM)
+        view = backend.solarise(view, SOLARISE_FROM)
     return view
 
 
 class MultiCrop:
     """All crops of an image, each drawn by itself."""
 
-    def __init__(self, settings: MultiCropAugmentation) -> None:
+    def __init__(self, settings: MultiCropAugmentation, backend: str) -> None:
         self.groups = [group for group in settings.crops for _ in range(group.count)]
+        self.backend = backend
 
     def __call__(self, image: Image.Image, draws: ViewDraws) -> list[Tensor]:
         """Return the crops, uint8 [3, s, s] with the s of each."""
-        crops = []
+        backend, crops = load_backend(self.backend), []
+        ready = backend.prepare(image)
         for view, group in enumerate(self.groups):
             drawn = draw_crop_parameters(group, *image.size, draws(view))
-            crops.append(to_tensor(apply_crop_parameters(image, drawn, group)))
+            crops.append(backend.to_tensor(apply_crop_parameters(backend, ready, drawn, group)))
         return crops
 
 

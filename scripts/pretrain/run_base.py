@@ -33,6 +33,7 @@ class RunBase(Settings):
     epochs: Positive
     batch_size: Positive
     precision: Literal["fp32", "bf16", "fp16"]
+    augmentation_backend: Literal["pil", "opencv"]  # what makes the views' pixels; decisions.md#70
     checkpoint_every_steps: Positive
     cost: str  # printed in the report: what the run costs on which hardware
     expected: str  # printed in the report: the figure to compare with

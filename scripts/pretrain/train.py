@@ -28,7 +28,7 @@ from scripts.lib.step import log_to_file, run_step, step_parser
 from scripts.pretrain.checkpoints import remove_checkpoints
 from scripts.pretrain.contract import Method
 from scripts.pretrain.engine import Place, check_images, train_method
-from scripts.pretrain.settings import RunBase
+from scripts.pretrain.run_base import RunBase
 from scripts.pretrain.shard_images import ImageList, list_images
 
 LOG = logging.getLogger(__name__)
@@ -63,6 +63,7 @@ def run_key(recipe: str, run: Any, images: ImageList) -> str:
         "code": code_hash(
             "scripts.pretrain.train",
             f"scripts.pretrain.methods.{run.method}",
+            f"scripts.pretrain.backends.{run.augmentation_backend}",
             f"scripts.lib.architectures.{family_of(run.encoder)}",
         ),
         "images": images.digest,

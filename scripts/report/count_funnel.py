@@ -1,7 +1,7 @@
 """Count what was read, what was kept and each reason in between, over all sources: the funnel.
 
-Rows that `select_candidates` turned away are in its accounts only; all others are rows of the selection. The two must
-meet: the accounts' kept rows are the selection's rows.
+What `select_candidates` read is in its accounts; what it turned away and what it kept are two tables, whose rows must
+be those that the accounts count; and what it kept must be the rows of the selection.
 """
 
 from __future__ import annotations
@@ -15,28 +15,44 @@ from typing import cast
 import pyarrow.parquet as pq
 
 from scripts.lib.accounting import Account, add_accounts, check_account
+from scripts.lib.errors import UserError
 from scripts.lib.files import write_json
 from scripts.lib.reasons import all_reasons
+from scripts.lib.selection_table import count_selection
 from scripts.lib.step import run_step, step_parser
 from scripts.report.accounts import read_account
 
 log = logging.getLogger(__name__)
 
 
-def count_selection(path: Path) -> Counter[str]:
-    """Return reason → rows of a selection, "" for the kept ones. Holds two columns of one row group at a time.
+def check_tables(account: Account, path: Path, candidates: Path, rejected: Path) -> None:
+    """Fail unless the two tables of a metadata file have the rows that its account counts.
 
     Raises:
-        AssertionError: a row says keep and gives a reason, or the other way round.
+        UserError: names the table.
     """
-    counts: Counter[str] = Counter()
-    for batch in pq.ParquetFile(path).iter_batches(columns=["keep", "reason"]):
-        pairs = Counter(zip(batch.column("keep").to_pylist(), batch.column("reason").to_pylist(), strict=True))
-        for (keep, reason), number in pairs.items():
-            if keep != (reason == ""):
-                raise AssertionError(f"{path}: {number} rows have keep = {keep} and the reason {reason!r}")
-            counts[reason] += number
-    return counts
+    for table, due in ((candidates, account["kept"]), (rejected, sum(account["rejected"].values()))):
+        found = pq.read_metadata(table).num_rows
+        if found != due:
+            raise UserError(
+                f"{table} has {found} rows, and the account {path} counts {due}: the files are of different runs. Make "
+                "them again (snakemake --forcerun select_candidates)"
+            )
+
+
+def read_accounts(paths: Sequence[Path], candidates: Sequence[Path], rejected: Sequence[Path]) -> list[Account]:
+    """Return the account of each metadata file, checked against its tables.
+
+    Raises:
+        UserError: the three lists do not name the same files, or a table has not the rows of its account.
+    """
+    names = [[path.name.split(".")[0] for path in listed] for listed in (paths, candidates, rejected)]
+    if not names[0] == names[1] == names[2]:
+        raise UserError(f"--accounts, --candidates and --rejected must name the same files in the same order: {names}")
+    accounts = [read_account(path) for path in paths]
+    for account, *files in zip(accounts, paths, candidates, rejected, strict=True):
+        check_tables(account, *files)
+    return accounts
 
 
 def join_funnel(accounts: Iterable[Account], selection: Counter[str]) -> Account:
@@ -47,15 +63,16 @@ def join_funnel(accounts: Iterable[Account], selection: Counter[str]) -> Account
         selection: reason → rows of the selection, "" for the kept ones.
 
     Raises:
-        AssertionError: the candidates are not the rows of the selection, or a reason is not on the list. Both are
-            defects of the code or a mix of files of different runs, never a property of the data.
+        UserError: the candidates are not the rows of the selection: files of different runs.
+        AssertionError: a reason is not on the list, which is a defect of the code.
     """
     metadata = add_accounts(accounts)
     rows = sum(selection.values())
     if metadata["kept"] != rows:
-        raise AssertionError(
+        raise UserError(
             f"accounting identity broken between curate and filter: select_candidates kept {metadata['kept']} rows, "
-            f"the selection has {rows}"
+            f"the selection results/filter/select.parquet has {rows}. The files are of different runs; make the "
+            "selection again (snakemake --forcerun select)"
         )
     rejected = Counter(metadata["rejected"])
     rejected.update({reason: number for reason, number in selection.items() if reason != ""})
@@ -72,10 +89,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run the step."""
     parser = step_parser(__doc__)
     parser.add_argument("--accounts", type=Path, nargs="+", required=True, help="JSON accounts of select_candidates")
+    parser.add_argument("--candidates", type=Path, nargs="+", required=True, help="tables of select_candidates")
+    parser.add_argument("--rejected", type=Path, nargs="+", required=True, help="tables of rows that it turned away")
     parser.add_argument("--selection", type=Path, required=True, help="table of select")
     parser.add_argument("--out", type=Path, required=True, help="JSON")
     args = parser.parse_args(argv)
-    funnel = join_funnel((read_account(path) for path in args.accounts), count_selection(args.selection))
+    accounts = read_accounts(args.accounts, args.candidates, args.rejected)
+    funnel = join_funnel(accounts, count_selection(args.selection))
     write_json(args.out, cast("dict[str, object]", funnel))
     log.info("%d metadata files: %d rows read, %d kept", len(args.accounts), funnel["read"], funnel["kept"])
     for reason, number in funnel["rejected"].items():

@@ -9,20 +9,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from PIL import Image
 
 from scripts.lib.draws import rank
 from scripts.lib.errors import UserError
 from scripts.lib.files import write_bytes
-from scripts.lib.images import open_image, to_rgb
 from scripts.lib.plain_text import printable
 from scripts.lib.reasons import FilterReason
 from scripts.lib.recipe import read_recipe
 from scripts.lib.step import run_step, step_parser
 from scripts.lib.tars import TarReader
+from scripts.lib.thumbnails import find_bytes, id_values, make_thumbnail
 from scripts.report.faces import Box, hide_faces
 from scripts.report.number_text import count
 from scripts.report.settings import ContactSheetSettings
@@ -32,7 +30,13 @@ log = logging.getLogger(__name__)
 
 KEPT = "kept"  # the name of the sheet of kept images; all others are named by a reason
 CAPTION_CHARACTERS = 200  # more than fits any tile
-PEOPLE = {FilterReason.FACE, FilterReason.PERSON, FilterReason.HUMAN_VERDICT, FilterReason.DETECTOR_FAILED}
+PEOPLE = {
+    FilterReason.FACE,
+    FilterReason.PERSON,
+    FilterReason.AWAITS_REVIEW,
+    FilterReason.HUMAN_VERDICT,
+    FilterReason.DETECTOR_FAILED,
+}
 
 
 @dataclass(frozen=True)
@@ -77,39 +81,14 @@ def _pick(row: Mapping[str, str | None]) -> Pick:
     return Pick(row["image_id"] or "", row["part"] or "", row["evidence"] or "", row["creator"] or "")
 
 
-def find_bytes(status: Path, wanted: set[str]) -> dict[str, tuple[int, int]]:
-    """Return image id → (offset, size) in the part's tar, for those of `wanted` whose bytes are there."""
-    table = pq.read_table(status, columns=["image_id", "reason", "offset", "size"])
-    present = table.filter(pc.equal(table["reason"], ""))
-    rows = present.filter(pc.is_in(present["image_id"], value_set=_values(wanted))).to_pylist()
-    return {row["image_id"]: (row["offset"], row["size"]) for row in rows}
-
-
 def find_faces(tables: Iterable[Path], wanted: set[str]) -> dict[str, list[Box]]:
     """Return image id → face boxes of all detectors, for those of `wanted` that have any."""
     found: dict[str, list[Box]] = defaultdict(list)
     for path in tables:
         table = pq.read_table(path, columns=["image_id", "boxes"])
-        for row in table.filter(pc.is_in(table["image_id"], value_set=_values(wanted))).to_pylist():
+        for row in table.filter(pc.is_in(table["image_id"], value_set=id_values(wanted))).to_pylist():
             found[row["image_id"]] += [Box(**box) for box in row["boxes"] or []]
     return found
-
-
-def _values(wanted: set[str]) -> pa.Array:
-    return pa.array(sorted(wanted), type=pa.string())
-
-
-def make_thumbnail(content: bytes, side: int) -> tuple[Image.Image, float]:
-    """Return an RGB thumbnail with a long side of at most `side` pixels, and thumbnail pixels for each image pixel.
-
-    Raises:
-        OSError, SyntaxError, ValueError: the image does not decode.
-    """
-    image = to_rgb(open_image(content))
-    scale = min(1.0, side / max(image.size))
-    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
-    # The reducing gap is off: it takes a shortcut whose result depends on the decoder.
-    return image.resize(size, Image.Resampling.LANCZOS), scale
 
 
 def make_tile(pick: Pick, content: bytes | None, boxes: Iterable[Box], sheet: str, side: int) -> Tile:

@@ -14,10 +14,10 @@ import numpy.typing as npt
 from matplotlib.figure import Figure
 
 from scripts.lib.errors import UserError
+from scripts.lib.figure_style import INK, LOSS, MAIN, SECOND, styled, write_figure
 from scripts.lib.recipe import read_recipe
 from scripts.lib.step import run_step, step_parser
 from scripts.pretrain.settings import ReferenceLoss, Run, TrainSettings
-from scripts.report.figure_style import INK, LOSS, MAIN, SECOND, styled, write_figure
 
 log = logging.getLogger(__name__)
 

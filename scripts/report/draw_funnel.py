@@ -11,9 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from scripts.lib.accounting import Account
+from scripts.lib.figure_style import LOSS, MAIN, MUTED, styled, write_figure
 from scripts.lib.step import run_step, step_parser
 from scripts.report.accounts import read_funnel
-from scripts.report.figure_style import LOSS, MAIN, MUTED, styled, write_figure
 from scripts.report.number_text import count, share
 from scripts.report.reason_texts import stage_losses
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from scripts.lib.errors import UserError
-from scripts.report.figure_style import INK, LINE, LOSS, MAIN, MUTED, PAPER, SECOND
+from scripts.lib.figure_style import INK, LINE, LOSS, MAIN, MUTED, PAPER, SECOND
 
 _SVG = "{http://www.w3.org/2000/svg}"
 _HREF = "{http://www.w3.org/1999/xlink}href"

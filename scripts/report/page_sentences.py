@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from scripts.lib.accounting import Account
+from scripts.lib.human_figures import leak_sentence
 from scripts.lib.reasons import FilterReason
 from scripts.report.number_text import count, share, signed
+from scripts.report.people_looked import PeopleLooked, looked_limits, waiting_sentence
 from scripts.report.published import COMPARED_TASKS
 from scripts.report.result_table import Score
 from scripts.report.selection_statistics import Statistics
@@ -17,6 +19,8 @@ TRACES = (
     ("Metadata rows turned away, one by one", "results/curate/select_candidates/<file>.rejected.parquet"),
     ("Verdict and evidence for each image", "results/filter/select.parquet"),
     ("Scores and boxes behind a verdict", "results/filter/detect_faces/<detector>/<part>.parquet, detect_people/…"),
+    ("Reviewers' verdicts, their agreement", "results/filter/gather_human_verdicts.csv, gather_human_verdicts.json"),
+    ("Leak rate, its sample", "results/filter/measure_leak_rate.json, draw_audit_sample.parquet"),
     ("Selection in numbers", "results/filter/select.parquet, the rows with keep = true"),
     ("Attribution of each kept image", "results/shard/write_metadata/metadata.parquet"),
     ("Pictures", "results/report/draw_contact_sheets/<reason>.png"),
@@ -36,13 +40,17 @@ def key_figures(funnel: Account, statistics: Statistics, settings: WriteReportSe
 
 
 def five_lines(
-    funnel: Account, statistics: Statistics, settings: WriteReportSettings, scores: Sequence[Score]
+    funnel: Account,
+    statistics: Statistics,
+    settings: WriteReportSettings,
+    scores: Sequence[Score],
+    looked: PeopleLooked,
 ) -> list[tuple[str, str]]:
     """Return what was asked and what came out."""
     return [
         ("Asked", _asked(settings)),
         ("Kept", _kept(funnel, statistics)),
-        ("People", _people(funnel)),
+        ("People", f"{_people(funnel)} {waiting_sentence(funnel)} {leak_sentence(looked.leak)}"),
         ("Trained", _trained(settings)),
         ("Learnt", _learnt(scores)),
     ]
@@ -74,9 +82,12 @@ def _kept(funnel: Account, statistics: Statistics) -> str:
 
 def _people(funnel: Account) -> str:
     face, person = (funnel["rejected"].get(reason, 0) for reason in (FilterReason.FACE, FilterReason.PERSON))
-    human = funnel["rejected"].get(FilterReason.HUMAN_VERDICT, 0)
+    human, waiting = (
+        funnel["rejected"].get(reason, 0) for reason in (FilterReason.HUMAN_VERDICT, FilterReason.AWAITS_REVIEW)
+    )
     text = f"{count(face)} images dropped for a face and {count(person)} more for a person"
-    return text + (f"; {count(human)} by reviewers." if human else "; none by a reviewer.")
+    text += f"; {count(human)} by reviewers" if human else "; none by a reviewer"
+    return text + (f"; {count(waiting)} are left out until a reviewer has looked at them." if waiting else ".")
 
 
 def _trained(settings: WriteReportSettings) -> str:
@@ -86,7 +97,9 @@ def _trained(settings: WriteReportSettings) -> str:
 
 
 def _learnt(scores: Sequence[Score]) -> str:
-    differences = [score.difference for score in scores if score.difference is not None]
+    # The effective rank is a number of directions, not per cent.
+    shares = [score for score in scores if score.metric != "effective_rank"]
+    differences = [score.difference for score in shares if score.difference is not None]
     if not scores:
         return "Not measured: no encoder was evaluated."
     if not differences:
@@ -98,15 +111,13 @@ def _learnt(scores: Sequence[Score]) -> str:
     )
 
 
-def limits(funnel: Account, settings: WriteReportSettings, scores: Sequence[Score]) -> list[str]:
+def limits(settings: WriteReportSettings, scores: Sequence[Score], looked: PeopleLooked) -> list[str]:
     """Return what a reader must not take from the page."""
     found = []
     if any(item["demo_grade"] for item in settings.detectors):
         found.append("Detectors fit to clear a dataset were not run: at least one is demo-grade.")
-    if not funnel["rejected"].get(FilterReason.HUMAN_VERDICT):
-        found.append("No image was dropped by a reviewer. PASS had people look at every selected image.")
+    found += looked_limits(looked)
     found += [
-        "How many people are left in the selection. That needs a labelled sample of it, looked at by people.",
         "Licence plates, signatures, handwriting and disturbing content: nothing here looks for them.",
         "Whether a licence is true. It is taken from the metadata as the photographer's site gave it.",
     ]

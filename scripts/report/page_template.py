@@ -18,7 +18,8 @@ HEAD = """<!doctype html>
 <h1><bdi>{{ title }}</bdi></h1>
 <p class="lead">What was read, what was kept and why the rest was not; what was learnt from it, and how well.</p>
 <nav aria-label="Contents">
-<a href="#funnel">Funnel</a><a href="#people">People</a><a href="#sheets">Pictures</a>
+<a href="#funnel">Funnel</a><a href="#people">People</a>{% if tuning %}<a href="#labelled">Labelled</a>{% endif %}
+<a href="#sheets">Pictures</a>
 <a href="#selection">Selection</a>
 <a href="#training">Training</a><a href="#results">Results</a><a href="#published">Published figures</a>
 <a href="#limits">What is not shown</a><a href="#trace">Tracing a number</a>
@@ -85,8 +86,9 @@ or is kept.</figcaption></figure>
 PEOPLE = """
 <section id="people">
 <h2>How people were looked for</h2>
-<p>An image is dropped when any detector gives a face or a person a score at or above its threshold. Detectors measure
-first and the thresholds are applied afterwards, so another threshold needs no new measurement.</p>
+<p>Detectors measure first; the rules are applied afterwards, in their order, so another threshold needs no new
+measurement. An image that a rule finds too high to keep and too low to drop is left out until a reviewer has looked at
+it.</p>
 {% if demo_detectors %}
 <div class="panel warning" role="note"><p><strong>Not fit to clear a dataset.</strong> Detectors marked demo-grade
 come inside installed packages, so that the whole road can be walked without downloads. Use the detectors of
@@ -94,17 +96,31 @@ come inside installed packages, so that the whole road can be walked without dow
 {% endif %}
 <table class="stack">
 <thead><tr><th scope="col">Detector</th><th scope="col">Kind</th><th scope="col">Looks for</th>
-<th scope="col" class="number">Drops at</th><th scope="col">Grade</th></tr></thead>
+<th scope="col">Grade</th></tr></thead>
 <tbody>
 {% for detector in detectors %}
 <tr><th scope="row">{{ detector.name }}</th><td data-label="Kind">{{ detector.kind }}</td>
 <td data-label="Looks for">{{ detector.target }}</td>
-<td class="number" data-label="Drops at">{{ detector.threshold }}</td>
 <td data-label="Grade"><span{% if detector.demo %} class="tag"{% endif %}>{{ detector.grade }}</span></td></tr>
 {% endfor %}
 </tbody></table>
-<p class="small muted">How many people these detectors miss is measured only on labelled photographs, not on these
-rows.</p>
+<table class="stack">
+<thead><tr><th scope="col">Rule</th><th scope="col">Drops at</th><th scope="col">Waits for a reviewer at</th>
+<th scope="col">Reason</th></tr></thead>
+<tbody>
+{% for rule in rules %}
+<tr><th scope="row">{{ rule.name }}</th><td data-label="Drops at">{{ rule.drop }}</td>
+<td data-label="Waits for a reviewer at">{{ rule.review }}</td>
+<td data-label="Reason"><code>{{ rule.reason }}</code></td></tr>
+{% endfor %}
+</tbody></table>
+<p class="small muted">How many people these detectors miss is measured only on labelled photographs{% if tuning %}
+(<a href="#labelled">below</a>){% endif %}, not on these rows.</p>
+<h3>Looked at by people</h3>
+<p>{% for sentence in review_sentences %}{{ sentence }} {% endfor %}
+{% if review_pages %}<a href="{{ review_pages }}">The pages for reviewers and auditors</a>.{% endif %}</p>
+<h3>People who are left</h3>
+<p>{{ leak }}</p>
 </section>
 """
 

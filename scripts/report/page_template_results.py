@@ -24,7 +24,8 @@ RESULTS = """
 <h2>Results</h2>
 {% if scores %}
 <p>Frozen encoders on labelled images. <em>Untrained</em> is the same network before its first step, <em>chance</em>
-the answer that needs no picture: always the most frequent class. Values are per cent, differences points.</p>
+the answer that needs no picture: always the most frequent class. Values are per cent, differences points; the
+effective rank is a number of directions.</p>
 <table class="stack">
 <thead><tr><th scope="col">Protocol and metric</th><th scope="col" class="number">Value</th>
 <th scope="col" class="number">Spread</th>
@@ -45,7 +46,8 @@ the answer that needs no picture: always the most frequent class. Values are per
 </tbody>
 {% endfor %}
 </table>
-<p class="small muted">Spread is the standard deviation over the seeds of the protocol, not over repeated pretraining.
+<p class="small muted">Spread is the standard deviation over the seeds, draws or episodes of the protocol, not over
+repeated pretraining.
 Rows without it rest on one fit, or draw nothing at random.</p>
 {% else %}<p>No encoder was evaluated.</p>{% endif %}
 </section>

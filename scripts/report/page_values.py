@@ -12,8 +12,10 @@ from PIL import Image
 
 from scripts.lib.accounting import Account
 from scripts.lib.errors import UserError
-from scripts.lib.reasons import FilterReason, all_reasons
+from scripts.lib.human_figures import leak_sentence
+from scripts.lib.reasons import all_reasons
 from scripts.report.number_text import count, share, signed
+from scripts.report.people_looked import PeopleLooked, review_sentences, reviewed_fact
 from scripts.report.published import (
     COMPARED_METRIC,
     COMPARED_PROTOCOL,
@@ -56,7 +58,7 @@ def _reason(name: str, rows: int, read: int) -> Values:
 
 
 def detector_values(settings: WriteReportSettings) -> Values:
-    """Return the table of detectors, and the names of those that are demo-grade."""
+    """Return the tables of detectors and rules, and the names of the detectors that are demo-grade."""
     detectors = [
         {
             "name": detector["name"],
@@ -64,11 +66,14 @@ def detector_values(settings: WriteReportSettings) -> Values:
             "target": detector["target"],
             "demo": detector["demo_grade"],
             "grade": "demo-grade" if detector["demo_grade"] else "standard",
-            "threshold": f"≥ {settings.thresholds[str(detector['name'])]:g}",
         }
         for detector in settings.detectors
     ]
-    return {"detectors": detectors, "demo_detectors": [item["name"] for item in detectors if item["demo"]]}
+    return {
+        "detectors": detectors,
+        "rules": [{**rule, "drop": rule["drop"] or NONE, "review": rule["review"] or NONE} for rule in settings.rules],
+        "demo_detectors": [item["name"] for item in detectors if item["demo"]],
+    }
 
 
 def sheet_values(paths: Sequence[Path], totals: dict[str, int]) -> Values:
@@ -102,11 +107,19 @@ def sheet_values(paths: Sequence[Path], totals: dict[str, int]) -> Values:
     return {"sheets": sheets, "empty_sheets": empty}
 
 
-def selection_values(statistics: Statistics, funnel: Account) -> Values:
+def people_values(settings: WriteReportSettings, funnel: Account, looked: PeopleLooked) -> Values:
+    """Return what people looked at, and where the pages are on which they do."""
+    return {
+        "review_sentences": review_sentences(looked, funnel),
+        "leak": leak_sentence(looked.leak),
+        "review_pages": settings.review_pages,
+    }
+
+
+def selection_values(statistics: Statistics, looked: PeopleLooked) -> Values:
     """Return the kept images in numbers, with what PASS says of itself beside them."""
     own = own_facts(statistics)
-    reviewed = funnel["rejected"].get(FilterReason.HUMAN_VERDICT, 0)
-    own["Human review"] = f"{count(reviewed)} images dropped by a reviewer; how many were looked at is not recorded"
+    own["Human review"] = reviewed_fact(looked)
     facts = [(topic, own.get(topic, NONE), theirs, source) for topic, (theirs, source) in PASS_FACTS.items()]
     lists = [
         ("Licences", statistics.licences),
@@ -147,12 +160,20 @@ def _score(score: Score) -> Values:
         "protocol": score.protocol.replace("_", " "),
         "metric": score.metric.replace("_", " "),
         "value": f"{score.mean:.1f}",
-        "spread": "" if score.spread is None else f"± {score.spread:.1f}, {score.seeds} seeds",
+        "spread": ""
+        if score.spread is None
+        else f"± {score.spread:.1f}, {score.repeats or score.seeds} {_what(score)}",
         "twin": NONE if score.twin is None else f"{score.twin:.1f}",
         "difference": NONE if score.difference is None else signed(score.difference, 1),
         "chance": f"{score.chance:.1f}",
         "images": score.images,
     }
+
+
+def _what(score: Score) -> str:
+    if score.repeats:
+        return "episodes"
+    return "draws" if score.protocol.startswith("low_shot") else "seeds"
 
 
 def published_values(scores: Sequence[Score], settings: WriteReportSettings) -> Values:

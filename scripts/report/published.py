@@ -49,7 +49,7 @@ PUBLISHED: tuple[Figure, ...] = (
     Figure("PASS", "DINO", "ViT-S/16", "300", 65.0, 55.7, ("dino", "vit_small_16", 300), ""),
 )
 COMPARED_TASKS = ("imagenet1k", "places205")
-COMPARED_PROTOCOL, COMPARED_METRIC = "linear_probe", "top1"
+COMPARED_PROTOCOL, COMPARED_METRIC = "linear_lbfgs", "top1"
 
 PROTOCOL_NOTE = (
     "The README does not say how its linear probe was trained. Ours is a logistic regression on frozen features of the "

@@ -19,6 +19,17 @@ Key = tuple[str, str, str, str]  # run, task, protocol, metric
 
 
 @dataclass(frozen=True)
+class Numbers:
+    """The numbers of a row."""
+
+    value: float
+    images: int
+    chance: float
+    sd: float | None
+    repeats: int
+
+
+@dataclass(frozen=True)
 class Score:
     """A metric of a run on a task under a protocol, over its seeds. Values are per cent."""
 
@@ -31,6 +42,7 @@ class Score:
     seeds: int  # rows averaged
     images: int  # test images
     chance: float
+    repeats: int  # within a row, such as episodes: then `spread` is over these; 0 for none
     twin: float | None  # mean of the untrained twin; None when it was not evaluated
 
     @property
@@ -47,7 +59,7 @@ def read_results(path: Path) -> list[Score]:
     Raises:
         UserError: columns are not those of `RESULT_COLUMNS`, or a number is not one.
     """
-    values: dict[Key, list[tuple[float, int, float]]] = defaultdict(list)
+    values: dict[Key, list[Numbers]] = defaultdict(list)
     with path.open(newline="", encoding="utf-8") as handle:
         reader = csv.DictReader(handle)
         if tuple(reader.fieldnames or ()) != RESULT_COLUMNS:
@@ -59,7 +71,7 @@ def read_results(path: Path) -> list[Score]:
         for number, row in enumerate(reader, start=2):
             key = (row["run"], row["task"], row["protocol"], row["metric"])
             values[key].append(_numbers(row, path, number))
-    means = {key: statistics.fmean(value for value, _, _ in rows) for key, rows in values.items()}
+    means = {key: statistics.fmean(row.value for row in rows) for key, rows in values.items()}
     return [
         _score(key, values[key], means)
         for key in sorted(values, key=_order)
@@ -74,27 +86,37 @@ def _order(key: Key) -> tuple[object, ...]:
     return run, task, pieces, metric != "top1", metric
 
 
-def _numbers(row: dict[str, str], path: Path, number: int) -> tuple[float, int, float]:
+def _numbers(row: dict[str, str], path: Path, number: int) -> Numbers:
     try:
-        value, images, chance = float(row["value"]), int(row["n"]), float(row["chance"])
+        found = Numbers(
+            value=float(row["value"]),
+            images=int(row["n"]),
+            chance=float(row["chance"]),
+            sd=float(row["sd"]) if row["sd"] else None,
+            repeats=int(row["repeats"] or 0),
+        )
     except (TypeError, ValueError):
         raise UserError(f"{path}, line {number}: value, n and chance must be numbers, found {row}") from None
-    if not (math.isfinite(value) and math.isfinite(chance)):
-        raise UserError(f"{path}, line {number}: value and chance must be finite, found {value} and {chance}")
-    return value, images, chance
+    if not (math.isfinite(found.value) and math.isfinite(found.chance)):
+        raise UserError(
+            f"{path}, line {number}: value and chance must be finite, found {found.value} and {found.chance}"
+        )
+    return found
 
 
-def _score(key: Key, rows: list[tuple[float, int, float]], means: dict[Key, float]) -> Score:
+def _score(key: Key, rows: list[Numbers], means: dict[Key, float]) -> Score:
     run, task, protocol, metric = key
+    spread = statistics.stdev(row.value for row in rows) if len(rows) > 1 else rows[0].sd
     return Score(
         run=run,
         task=task,
         protocol=protocol,
         metric=metric,
         mean=means[key],
-        spread=statistics.stdev(value for value, _, _ in rows) if len(rows) > 1 else None,
+        spread=spread,
         seeds=len(rows),
-        images=rows[0][1],
-        chance=rows[0][2],
+        images=rows[0].images,
+        chance=rows[0].chance,
+        repeats=rows[0].repeats if len(rows) == 1 else 0,
         twin=means.get((run + TWIN, task, protocol, metric)),
     )

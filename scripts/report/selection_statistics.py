@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from scripts.lib.plain_text import printable
+from scripts.lib.selection_table import read_kept
 from scripts.report.number_text import count, share
 
 COLUMNS = ["source", "licence", "creator_id", "creator", "date_taken", "latitude", "longitude", "capture_device"]
@@ -57,7 +57,7 @@ class Statistics:
 
 def kept_statistics(selection: Path) -> Statistics:
     """Return the statistics of the kept rows of a selection; the table may have any number of other rows."""
-    table = pq.read_table(selection, columns=[*COLUMNS, *SIDES], filters=[("keep", "=", True)])
+    table = read_kept(selection, [*COLUMNS, *SIDES])
     creators = _photographers(table)
     sides = np.array([_numbers(table["width"]), _numbers(table["height"])])  # [2, n]
     long_side = sides.max(axis=0) if table.num_rows else np.zeros(1)

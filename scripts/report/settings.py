@@ -22,7 +22,8 @@ class WriteReportSettings(Settings):
     title: str
     detectors: tuple[dict[str, str | bool], ...]  # name, kind, target, demo_grade
     runs: tuple[dict[str, str], ...]  # name, method, encoder, cost, expected
-    thresholds: dict[str, float]
+    review_pages: str  # address of the list of pages for reviewers, as seen from the report; "" when there are none
+    rules: tuple[dict[str, str], ...]  # name, reason, drop, review: in the order of the config
 
 
 class ReportSettings(Settings):

@@ -10,7 +10,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from scripts.lib.accounting import Account
+from scripts.lib.errors import UserError
 from scripts.lib.files import write_text
+from scripts.lib.human_figures import LeakRate, ReviewFigures, read_figures
 from scripts.lib.plain_text import printable
 from scripts.lib.recipe import read_recipe
 from scripts.lib.step import run_step, step_parser
@@ -21,15 +23,18 @@ from scripts.report.page_sentences import TRACES, five_lines, key_figures, limit
 from scripts.report.page_values import (
     detector_values,
     funnel_values,
+    people_values,
     published_values,
     result_values,
     selection_values,
     sheet_values,
 )
+from scripts.report.people_looked import PeopleLooked
 from scripts.report.published import IMAGENET_NOTE, PROTOCOL_NOTE, README
 from scripts.report.result_table import Score, read_results
 from scripts.report.selection_statistics import Statistics, kept_statistics
 from scripts.report.settings import WriteReportSettings
+from scripts.report.tuning_values import read_tuning, tuning_values
 
 log = logging.getLogger(__name__)
 
@@ -45,34 +50,40 @@ def page_text(
     sheets: Sequence[Path],
     statistics: Statistics,
     scores: Sequence[Score],
+    looked: PeopleLooked,
+    tuning: Mapping[str, object],
 ) -> str:
     """Return the page.
 
     Args:
-        settings: title, detectors, thresholds and runs.
+        settings: title, detectors, rules and runs.
         funnel: the account of everything that was read.
         drawings: run → its curves; "" → the funnel.
         sheets: contact sheets, in the order of the page.
         statistics: of the kept images.
         scores: results, twins beside their runs.
+        looked: what reviewers and auditors did.
+        tuning: values of `tuning_values`.
     """
     return render_page(
         {
             "title": printable(settings.title, LONGEST_TITLE),
             "key_figures": key_figures(funnel, statistics, settings),
-            "five_lines": five_lines(funnel, statistics, settings, scores),
+            "five_lines": five_lines(funnel, statistics, settings, scores, looked),
             **funnel_values(funnel),
             "funnel_drawing": drawings[""],
             **detector_values(settings),
+            **people_values(settings, funnel, looked),
+            **tuning,
             **sheet_values(sheets, {KEPT: funnel["kept"], **funnel["rejected"]}),
-            **selection_values(statistics, funnel),
+            **selection_values(statistics, looked),
             "runs": [{**run, "drawing": drawings.get(run["name"])} for run in settings.runs],
             **result_values(scores),
             **published_values(scores, settings),
             "protocol_note": PROTOCOL_NOTE,
             "imagenet_note": IMAGENET_NOTE,
             "published_source": README,
-            "limits": limits(funnel, settings, scores),
+            "limits": limits(settings, scores, looked),
             "traces": TRACES,
         }
     )
@@ -81,26 +92,44 @@ def page_text(
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the step."""
     parser = step_parser(__doc__)
-    parser.add_argument("--recipe", required=True, help="JSON: title, detectors, thresholds, runs")
+    parser.add_argument("--recipe", required=True, help="JSON: title, detectors, rules, runs")
     parser.add_argument("--funnel", type=Path, required=True, help="JSON of count_funnel")
     parser.add_argument("--funnel-figure", type=Path, required=True, help="SVG of draw_funnel")
     parser.add_argument("--curves", type=Path, nargs="*", default=[], help="SVGs of draw_curves, named by their run")
     parser.add_argument("--sheets", type=Path, nargs="*", default=[], help="PNGs of draw_contact_sheets")
     parser.add_argument("--results", type=Path, required=True, help="CSV of collect_results")
     parser.add_argument("--selection", type=Path, required=True, help="table of select")
+    parser.add_argument("--reviews", type=Path, required=True, help="JSON of gather_human_verdicts")
+    parser.add_argument("--leak-rate", required=True, help="JSON of measure_leak_rate; empty when there is no audit")
+    parser.add_argument("--tuning", type=Path, nargs="*", default=[], help="JSON of tune_threshold, if it ran")
+    parser.add_argument("--tuning-figure", type=Path, nargs="*", default=[], help="SVG of tune_threshold, if it ran")
     parser.add_argument("--out", type=Path, required=True, help="HTML")
     args = parser.parse_args(argv)
     settings = read_recipe(WriteReportSettings, args.recipe)
     drawings = {"": read_drawing(args.funnel_figure, "funnel-")}
     drawings |= {path.stem: read_drawing(path, f"curves-{path.stem}-") for path in args.curves}
     funnel, scores = read_funnel(args.funnel), read_results(args.results)
+    looked = PeopleLooked(
+        reviews=read_figures(ReviewFigures, args.reviews),
+        leak=read_figures(LeakRate, Path(args.leak_rate)) if args.leak_rate else None,
+    )
+    statistics = kept_statistics(args.selection)
+    if statistics.images != funnel["kept"]:
+        raise UserError(
+            f"{args.selection} keeps {statistics.images} images, and the funnel {args.funnel} counts {funnel['kept']}: "
+            "the files are of different runs. Make the funnel again (snakemake --forcerun count_funnel)"
+        )
     text = page_text(
         settings=settings,
         funnel=funnel,
         drawings=drawings,
         sheets=args.sheets,
-        statistics=kept_statistics(args.selection),
+        statistics=statistics,
         scores=scores,
+        looked=looked,
+        tuning=tuning_values(
+            read_tuning(args.tuning), [read_drawing(path, "labelled-") for path in args.tuning_figure]
+        ),
     )
     write_text(args.out, text)
     log.info(

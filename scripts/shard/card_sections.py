@@ -11,9 +11,10 @@ from collections.abc import Iterable, Sequence
 import pyarrow as pa
 
 from scripts.lib.accounting import Account
+from scripts.lib.human_figures import LeakRate, leak_sentence
 from scripts.lib.identity import content_digest
 from scripts.shard.markdown import markdown_table, markdown_text
-from scripts.shard.settings import DatasetCard
+from scripts.shard.settings import DatasetCard, EmbeddedMetadata
 
 HUB_LICENCES = {  # ours → the hub's identifiers; what is not here is "other"
     "CC-BY-2.0": "cc-by-2.0",
@@ -143,6 +144,44 @@ def size_section(metadata: pa.Table, index: pa.Table) -> list[str]:
     ]
 
 
+def leak_section(leak: LeakRate | None) -> list[str]:
+    """Return how many people are left, as far as an audit says."""
+    return ["## People who are left", "", markdown_text(leak_sentence(leak), 1000)]
+
+
+CARRIED = {  # words of SHARD_INDEX.source_metadata
+    "position": "a position (EXIF or XMP)",
+    "thumbnail": "a thumbnail or preview",
+    "face_regions": "tags of faces or persons (XMP)",
+    "maker_notes": "notes of the camera's maker",
+    "photoshop": "Photoshop or IPTC blocks",
+    "trailing_bytes": "bytes after the end of the picture",
+    "unreadable": "metadata that could not be read",
+}
+
+
+def embedded_section(mode: EmbeddedMetadata, carried: Sequence[str]) -> list[str]:
+    """Return what became of the metadata inside the files; `carried` are the words of each image."""
+    counts = Counter(word for words in carried for word in words.split(",") if word)
+    if mode == "strip":
+        text = (
+            "EXIF, XMP, IPTC, comments, thumbnails and further pictures inside the files, and all bytes after their "
+            "end were removed when the shards were written. The picture's own bytes were copied, not encoded again, so "
+            "the pixels are those of the source. Colour profiles stay, and of EXIF the orientation where the picture "
+            "is to be turned. `sha256` in the tables is that of the file in the shard, `source_sha256` that of the "
+            "file as it was downloaded. Before, the files carried:"
+        )
+    else:
+        text = (
+            "The files are as they were downloaded, byte for byte: `sha256` and `source_sha256` in the tables are "
+            "equal. So they may say where a photo was taken and who is in it, and a thumbnail may show what was "
+            "cropped away. The files carry:"
+        )
+    shares = ((what, counts[word]) for word, what in CARRIED.items())
+    rows = [(what, f"{number:,}", f"{number / len(carried):.1%}") for what, number in shares]
+    return ["## Metadata inside the files", "", text, "", *markdown_table(("carried", "images", "share"), rows)]
+
+
 def fixed_sections(card: DatasetCard) -> list[str]:
     """Return what does not depend on the data but on who publishes it."""
     return [
@@ -157,8 +196,9 @@ def fixed_sections(card: DatasetCard) -> list[str]:
         "## How to have an image taken down",
         "",
         f"Write to {markdown_text(card.contact)} and name the image id, its page or its address. No reason is "
-        "needed. An image's shard depends on its id alone, so removing it rewrites one shard; its row stays in the "
-        "selection with the reason, its bytes do not stay.",
+        "needed. An image's shard depends on its id alone, so the bytes of one shard change; its row stays in the "
+        "selection with the reason, its bytes do not stay. Where the cap for each photographer or the size of the set "
+        "is reached, another image takes the free place, and that image's shard changes too.",
         "",
         "## Known limits",
         "",

@@ -19,13 +19,12 @@ from pathlib import Path
 from urllib.parse import quote_plus
 
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from scripts.lib.errors import UserError
 from scripts.lib.files import read_tables, write_csv, write_table
 from scripts.lib.identity import shard_of
 from scripts.lib.recipe import read_recipe
+from scripts.lib.selection_table import read_kept
 from scripts.lib.step import run_step, step_parser
 from scripts.lib.tables import METADATA, SHARD_INDEX
 from scripts.shard.settings import WriteShardsSettings
@@ -33,7 +32,8 @@ from scripts.shard.settings import WriteShardsSettings
 LOG = logging.getLogger(__name__)
 PASS_HEADER = ("", "unickname", "datetaken", "licensename", "hash", "latitude", "longitude")
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
-_FROM_INDEX = ("shard", "member")
+_FROM_INDEX = ("shard", "member", "sha256", "source_sha256")
+BATCH_ROWS = 65_536  # that are Python objects at a time
 
 
 def encode_name(name: str) -> str:
@@ -54,50 +54,65 @@ def float_text(value: float | None) -> str:
     return "" if value is None or math.isnan(value) else repr(value)
 
 
-def join_metadata(selection: pa.Table, index: pa.Table, count: int) -> pa.Table:
+def join_metadata(kept: pa.Table, index: pa.Table, count: int) -> pa.Table:
     """Return a table of `METADATA`, one row for each kept image, sorted by image id.
 
     Args:
-        selection: rows of `SELECTION`.
+        kept: the kept rows of `SELECTION`.
         index: rows of `SHARD_INDEX` of all shards.
         count: number of shards.
 
     Raises:
         UserError: the indexes hold other images than the selection keeps.
     """
-    kept = selection.filter(pc.field("keep")).sort_by("image_id")
+    kept = kept.sort_by("image_id")
     index = index.sort_by("image_id")
-    for name in ("image_id", "sha256"):
-        if kept[name].combine_chunks() != index[name].combine_chunks():
+    # The selection knows the file that was downloaded, whose metadata the shard's file may no longer have.
+    for ours, theirs in (("image_id", "image_id"), ("sha256", "source_sha256")):
+        if kept[ours].combine_chunks() != index[theirs].combine_chunks():
             raise UserError(
                 f"the shards do not hold what the selection keeps ({index.num_rows} images in the shards, "
-                f"{kept.num_rows} in the selection, column {name} differs); remake them with snakemake --forcerun "
+                f"{kept.num_rows} in the selection, column {theirs} differs); remake them with snakemake --forcerun "
                 "write_shards"
             )
-    for image_id, shard in zip(index["image_id"].to_pylist(), index["shard"].to_pylist(), strict=True):
-        if shard != shard_of(image_id, count):
-            raise UserError(
-                f"image {image_id} is in shard {shard}, where with {count} shards it belongs to "
-                f"{shard_of(image_id, count)}; remake the shards with snakemake --forcerun write_shards"
-            )
+    check_shards(index, count)
     columns = [(index if name in _FROM_INDEX else kept)[name] for name in METADATA.names]
     return pa.table(columns, schema=METADATA)
 
 
+def check_shards(index: pa.Table, count: int) -> None:
+    """Fail unless each image lies in the shard that `count` shards give it.
+
+    Raises:
+        UserError: names the first image that does not.
+    """
+    for batch in index.select(["image_id", "shard"]).to_batches(max_chunksize=BATCH_ROWS):
+        for image_id, shard in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+            if shard != shard_of(image_id, count):
+                raise UserError(
+                    f"image {image_id} is in shard {shard}, where with {count} shards it belongs to "
+                    f"{shard_of(image_id, count)}; remake the shards with snakemake --forcerun write_shards"
+                )
+
+
 def pass_rows(metadata: pa.Table) -> Iterator[tuple[str, ...]]:
     """Yield the rows of `pass_metadata.csv`."""
-    names = ("creator", "date_taken", "licence_name", "image_id", "latitude", "longitude")
-    columns = (metadata[name].to_pylist() for name in names)
-    for number, (creator, date, licence, image_id, latitude, longitude) in enumerate(zip(*columns, strict=True)):
-        yield (
-            str(number),
-            encode_name(creator or ""),
-            inert_text(date or ""),
-            inert_text(licence or ""),
-            inert_text(image_id),
-            float_text(latitude),
-            float_text(longitude),
-        )
+    names = ["creator", "date_taken", "licence_name", "image_id", "latitude", "longitude"]
+    number = -1
+    for batch in metadata.select(names).to_batches(max_chunksize=BATCH_ROWS):
+        for creator, date, licence, image_id, latitude, longitude in zip(
+            *(column.to_pylist() for column in batch.columns), strict=True
+        ):
+            number += 1
+            yield (
+                str(number),
+                encode_name(creator or ""),
+                inert_text(date or ""),
+                inert_text(licence or ""),
+                inert_text(image_id),
+                float_text(latitude),
+                float_text(longitude),
+            )
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -112,8 +127,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     settings = read_recipe(WriteShardsSettings, flags.recipe)
 
     wanted = [name for name in METADATA.names if name not in _FROM_INDEX]
-    selection = pq.read_table(flags.selection, columns=[*wanted, "keep"], filters=pc.field("keep"))
-    metadata = join_metadata(selection, read_tables(flags.indexes, SHARD_INDEX), settings.count)
+    index = read_tables(flags.indexes, SHARD_INDEX, columns=["image_id", *_FROM_INDEX])
+    metadata = join_metadata(read_kept(flags.selection, [*wanted, "sha256"]), index, settings.count)
     write_table(flags.metadata, metadata)
     write_csv(flags.pass_metadata, PASS_HEADER, pass_rows(metadata))
     located = metadata.num_rows - metadata["latitude"].null_count

@@ -3,6 +3,10 @@
 The members are named `<shard>/<image_id>.<ext>`: `webdataset` reads the tar as it is, and `torchvision`'s `ImageFolder`
 reads the folder into which the shards were extracted. An image's shard depends on its id alone, so a takedown
 rewrites one shard. Every image is checked against its SHA-256 while it is copied.
+
+Unless the config says `keep`, a member is the file without its metadata (`scripts/lib/embedded`): the picture's own
+bytes are copied, not encoded again, so that the pixels are the same. The index gives the SHA-256 of the member and of
+the file that was downloaded, and says what that file carried besides the picture.
 """
 
 from __future__ import annotations
@@ -26,7 +30,8 @@ from scripts.lib.recipe import read_recipe
 from scripts.lib.step import run_step, step_parser
 from scripts.lib.tables import SHARD_INDEX
 from scripts.lib.tars import TarReader, TarWriter
-from scripts.shard.settings import WriteShardsSettings
+from scripts.shard.published_file import published
+from scripts.shard.settings import EmbeddedMetadata, WriteShardsSettings
 
 LOG = logging.getLogger(__name__)
 ROW_KEY = ("image_id", "source", "file", "row")
@@ -135,7 +140,7 @@ def member_name(shard: str, image_id: str, content: bytes) -> str:
 
 
 def write_shard(
-    path: Path, shard: str, rows: Sequence[Chosen], places: Mapping[RowKey, Stored]
+    path: Path, shard: str, rows: Sequence[Chosen], places: Mapping[RowKey, Stored], mode: EmbeddedMetadata
 ) -> list[dict[str, str | int]]:
     """Copy `rows` into the tar at `path` in their order and return the rows of its index.
 
@@ -156,6 +161,7 @@ def write_shard(
             if stored.tar not in readers:
                 readers[stored.tar] = TarReader(stored.tar)
             content = read_checked(readers[stored.tar], stored, chosen)
+            content, words = published(chosen.image_id, content, mode)
             member = tar.add(member_name(shard, chosen.image_id, content), content)
             index.append(
                 {
@@ -164,7 +170,9 @@ def write_shard(
                     "member": member.name,
                     "offset": member.offset,
                     "size": member.size,
-                    "sha256": stored.sha256,
+                    "sha256": hashlib.sha256(content).hexdigest(),
+                    "source_sha256": stored.sha256,
+                    "source_metadata": words,
                 }
             )
     for reader in readers.values():
@@ -201,8 +209,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         places.update(locate(tar, pq.read_table(status, columns=columns), wanted))
 
     with replacing(flags.tar) as private:
-        index = write_shard(private, flags.shard, rows, places)
+        index = write_shard(private, flags.shard, rows, places, settings.embedded_metadata)
     write_table(flags.index, table_of(index, SHARD_INDEX))
+    changed = sum(row["sha256"] != row["source_sha256"] for row in index)
+    LOG.info("embedded metadata: %s, %d of %d files changed", settings.embedded_metadata, changed, len(index))
     LOG.info("wrote %d images, %d bytes of tar: %s", len(index), flags.tar.stat().st_size, flags.tar)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import io
 import random
+import socket
+import struct
 import threading
 import time
 from collections.abc import Iterator
@@ -28,13 +30,20 @@ HTML = b"<html><head><title>Gone</title></head><body>" + b"x" * 5000 + b"</body>
 
 
 class PhotoServer(ThreadingHTTPServer):
-    """Counts requests by path; `first` paths misbehave once and then give the photo."""
+    """Answers by the first word of a path (`/missing-7`), and remembers what was asked for.
+
+    As a proxy (requests with a whole address) it plays every server of the internet.
+    """
 
     daemon_threads = True
+    request_queue_size = 128
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.requests: list[tuple[str, float]] = []
+        self.hosts: list[str] = []  # of requests to a proxy
+        self.rules: dict[str, bytes] = {}  # robots.txt and tdmrep.json, by path or by host and path
+        self.down = False  # answer 503 to everything
         self.stopping = False
 
     @property
@@ -64,29 +73,63 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(content)
 
+    def do_CONNECT(self) -> None:
+        self.server.hosts.append(self.path)
+        self._send(b"", 403)
+
     def do_GET(self) -> None:
+        host = ""
+        if self.path.startswith("http://"):
+            host, _, rest = self.path.removeprefix("http://").partition("/")
+            self.path = f"/{rest}"
+            self.server.hosts.append(host)
         self.server.requests.append((self.path, time.monotonic()))
-        name = self.path.strip("/")
         with suppress(BrokenPipeError, ConnectionResetError):
-            getattr(self, f"_{name.split('-')[0].split('.')[0]}", self._photo)()
+            if self.server.down:
+                self._send(b"", 503)
+            elif self.path in ("/robots.txt", "/.well-known/tdmrep.json"):
+                content = self.server.rules.get(host + self.path)
+                self._send(content or b"", 404 if content is None else 200)
+            else:
+                getattr(self, f"_{self.path.strip('/').split('-')[0].split('.')[0]}", self._photo)()
 
     def _photo(self) -> None:
         self._send(PHOTO)
 
+    def _own(self) -> None:
+        """A picture that no other path has."""
+        self._send(own_photo(self.path))
+
     def _missing(self) -> None:
-        self._send(b'<?xml version="1.0"?><Error><Code>NoSuchKey</Code></Error>', 404)
+        # An error page's own tag says nothing about the photo.
+        page = b'<?xml version="1.0"?><Error><Code>NoSuchKey</Code></Error>'
+        self._send(page, 404, X_Robots_Tag="noindex")
 
     def _forbidden(self) -> None:
         self._send(b"", 403)
 
+    def _gone(self) -> None:
+        self._send(b"", 410)
+
     def _html(self) -> None:
         self._send(HTML)
+
+    def _xml(self) -> None:
+        self._send(b'<?xml version="1.0"?><Error><Code>SlowDown</Code></Error>')
 
     def _json(self) -> None:
         self._send(b'{"error": "rate limit"}')
 
     def _error(self) -> None:
         self._send(b"", 500)
+
+    def _teapot(self) -> None:
+        self._send(b"", 418)
+
+    def _reset(self) -> None:
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.close_connection = True
+        self.connection.close()
 
     def _placeholder(self) -> None:
         self._send(PLACEHOLDER)
@@ -101,11 +144,41 @@ class _Handler(BaseHTTPRequestHandler):
     def _gzip(self) -> None:
         self._send(gzip.compress(PHOTO), Content_Encoding="gzip")
 
+    def _noai(self) -> None:
+        self._send(PHOTO, X_Robots_Tag="noimageai, noai")
+
+    def _noml(self) -> None:
+        self._send(PHOTO, X_Robots_Tag="unpeopled: noml")
+
+    def _otherbot(self) -> None:
+        self._send(own_photo(self.path), X_Robots_Tag="otherbot: noai, noindex")
+
+    def _tdm(self) -> None:
+        self._send(PHOTO, tdm_reservation="1")
+
     def _tofile(self) -> None:
         self._send(b"", 302, Location="file:///etc/passwd")
 
+    def _tolocal(self) -> None:
+        self._send(b"", 302, Location=f"{self.server.base}/photo-within")
+
+    def _toprivate(self) -> None:
+        self._send(b"", 302, Location="http://10.0.0.1/photo")
+
+    def _tometadata(self) -> None:
+        self._send(b"", 302, Location="http://169.254.169.254/latest/meta-data/")
+
+    def _tointranet(self) -> None:
+        self._send(b"", 302, Location="http://intranet/photo")
+
+    def _toprinter(self) -> None:
+        self._send(b"", 302, Location="http://printer.local/photo")
+
+    def _tonoai(self) -> None:
+        self._send(b"", 302, Location="/noai")
+
     def _moved(self) -> None:
-        self._send(b"", 301, Location="/photo-moved")
+        self._send(b"", 301, Location=f"/photo-{self.path.strip('/')}")
 
     def _loop(self) -> None:
         self._send(b"", 302, Location="/loop")
@@ -114,10 +187,19 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(b"\xff\xd8\xff", length=10**9)
 
     def _busy(self) -> None:
+        self._once(503, Retry_After="1")
+
+    def _limited(self) -> None:
+        self._once(429, Retry_After="0")
+
+    def _flaky(self) -> None:
+        self._once(500)
+
+    def _once(self, status: int, **headers: str) -> None:
         if len(self.server.times(self.path)) == 1:
-            self._send(b"", 503, Retry_After="1")
+            self._send(b"", status, **headers)
         else:
-            self._photo()
+            self._own()
 
     def _drip(self) -> None:
         self.send_response(200)
@@ -137,6 +219,12 @@ class _Handler(BaseHTTPRequestHandler):
         self.close_connection = True
         while not self.server.stopping:
             self.wfile.write(b"\xff\xd8\xff" + bytes(65_536))
+
+
+def own_photo(path: str) -> bytes:
+    """Return a picture with a comment of its own."""
+    number = path.encode()
+    return PHOTO[:2] + b"\xff\xfe" + (len(number) + 2).to_bytes(2, "big") + number + PHOTO[2:]
 
 
 @contextmanager

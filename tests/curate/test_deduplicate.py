@@ -1,68 +1,45 @@
-"""The joins against all pairs, and clusters worked out by hand."""
+"""Clusters worked out by hand, and real pictures with their variants."""
 
 from __future__ import annotations
 
 import hashlib
+import io
+import tarfile
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 from scripts.curate import deduplicate
-from scripts.curate.deduplicate import clusters
-from scripts.curate.hash_join import near_pairs
-from scripts.curate.settings import DeduplicateSettings
+from scripts.curate.measure_image import measure_image
+from scripts.curate.perceptual_hash import orientations, oriented_hashes
+from scripts.curate.settings import DeduplicateSettings, InspectImagesSettings
 from scripts.lib.errors import UserError
 from scripts.lib.files import table_of, write_table
 from scripts.lib.recipe import write_recipe
 from scripts.lib.tables import DUPLICATES, INSPECTIONS
+from tests.conftest import ROOT
+from tests.curate.test_hash_join import hashes_with_neighbours
+from tests.curate.test_star_clusters import ROUND
 
-SETTINGS = DeduplicateSettings(near_distance=3, mirrored=True, min_colour_std=4.0)
-FAR = 0x0F0F_F0F0_3C3C_C3C3  # more than 8 bits from the small hashes below and from their mirrors
-
-
-def hashes_with_neighbours(seed: int, count: int) -> np.ndarray[Any, np.dtype[np.uint64]]:
-    """Return random hashes, half of them with up to 9 bits of another one turned."""
-    generator = np.random.default_rng(seed)
-    hashes = generator.integers(0, 2**64, count, dtype=np.uint64)
-    for index in range(count // 2, count):
-        bits = generator.choice(64, int(generator.integers(0, 10)), replace=False)
-        hashes[index] = hashes[index - count // 2] ^ np.uint64(sum(1 << int(bit) for bit in bits))
-    return hashes
+SETTINGS = DeduplicateSettings(near_distance=3, min_correlation=0.9, mirrored=True, turned=True, min_colour_std=4.0)
+LIMITS = InspectImagesSettings(max_pixels=50_000_000, max_bytes=50_000_000, timeout_seconds=10.0, memory_mb=1024)
 
 
-@pytest.mark.parametrize("distance", range(9))
-def test_join_finds_exactly_the_pairs_of_a_full_comparison(distance: int) -> None:
-    hashes = hashes_with_neighbours(distance, 400)
-    groups = np.arange(400) % 5 == 0
-    found: set[tuple[int, int]] = set()
-    for first, second in near_pairs(hashes, groups, distance):
-        found |= {(min(pair), max(pair)) for pair in zip(first.tolist(), second.tolist(), strict=True)}
-    expected = {
-        (i, j)
-        for i in range(400)
-        for j in range(i + 1, 400)
-        if (int(hashes[i]) ^ int(hashes[j])).bit_count() <= distance and not (groups[i] and groups[j])
-    }
-    assert expected
-    assert found == expected
+def laid(phash: int, mirrored: bool, turned: int) -> int:
+    """Return the hash of a picture so laid."""
+    hashes = np.array([phash], np.uint64)
+    chosen = next(
+        item for item in orientations(mirrored=True, turned=True) if (item.mirrored, item.turned) == (mirrored, turned)
+    )
+    return int(oriented_hashes(hashes, chosen)[0])
 
 
-def test_join_of_nothing_and_one() -> None:
-    for count in (0, 1):
-        assert list(near_pairs(np.zeros(count, np.uint64), np.zeros(count, np.bool_), 3)) == []
-
-
-def test_clusters_hang_together_through_others() -> None:
-    pairs = [(np.array([0, 4]), np.array([2, 5])), (np.array([2]), np.array([5]))]
-    labels = clusters(7, pairs)
-    assert labels[0] == labels[2] == labels[4] == labels[5]
-    assert len({labels[0], labels[1], labels[3], labels[6]}) == 4
-
-
-def image(image_id: str, phash: int, mirror: int = FAR, **changes: Any) -> dict[str, Any]:
+def image(image_id: str, phash: int, **changes: Any) -> dict[str, Any]:
     row: dict[str, Any] = dict.fromkeys(INSPECTIONS.names)
     row |= {"image_id": image_id, "reason": "", "detail": "", "format": "JPEG", "width": 100, "height": 100}
     row |= {
@@ -70,8 +47,9 @@ def image(image_id: str, phash: int, mirror: int = FAR, **changes: Any) -> dict[
         "mode": "RGB",
         "colour_std": 50.0,
         "sha256": hashlib.sha256(image_id.encode()).hexdigest(),
+        "miniature": ROUND.tobytes().hex(),
     }
-    return row | {"phash": phash, "phash_mirror": mirror} | changes
+    return row | {"phash": phash} | changes
 
 
 def run(folder: Path, *parts: list[dict[str, Any]], **changes: Any) -> list[tuple[Any, ...]]:
@@ -83,7 +61,9 @@ def run(folder: Path, *parts: list[dict[str, Any]], **changes: Any) -> list[tupl
     deduplicate.main(["--recipe", recipe, "--inspections", *map(str, paths), "--out", str(folder / "out.parquet")])
     table = pq.read_table(folder / "out.parquet")
     assert table.schema.equals(DUPLICATES)
-    return [tuple(row.values()) for row in table.to_pylist()]
+    sizes = Counter(table["cluster"].to_pylist())
+    assert table["members"].to_pylist() == [sizes[name] for name in table["cluster"].to_pylist()]
+    return [tuple(value for name, value in row.items() if name != "members") for row in table.to_pylist()]
 
 
 def test_near_and_exact_duplicates_over_partitions(tmp_path: Path) -> None:
@@ -91,10 +71,10 @@ def test_near_and_exact_duplicates_over_partitions(tmp_path: Path) -> None:
     first = [image("b", 0b0111), image("d", 0, sha256=same), image("z", 0xFFFF_0000_FFFF)]
     second = [image("a", 0), image("c", 0, sha256=same, width=200), image("broken", 0, reason="undecodable")]
     assert run(tmp_path, first, second) == [
-        ("a", "c", "near_duplicate", 0, False),
-        ("b", "c", "near_duplicate", 3, False),
-        ("c", "c", "", 0, False),
-        ("d", "c", "exact_duplicate", 0, False),
+        ("a", "c", "near_duplicate", 0, False, 0),
+        ("b", "c", "near_duplicate", 3, False, 0),
+        ("c", "c", "", 0, False, 0),
+        ("d", "c", "exact_duplicate", 0, False, 0),
     ]
 
 
@@ -112,15 +92,22 @@ def test_distance_is_a_limit(tmp_path: Path, distance: int, expected: int) -> No
     assert len(run(tmp_path, [image("a", 0), image("b", 0b10101)], near_distance=distance)) == expected
 
 
+@pytest.mark.parametrize("turned", [0, 90, 180, 270])
 @pytest.mark.parametrize("mirrored", [True, False])
-def test_mirror_images(tmp_path: Path, mirrored: bool) -> None:
-    rows = [image("a", 5, mirror=FAR), image("b", FAR ^ 1, mirror=4)]
-    expected = [("a", "a", "", 0, False), ("b", "a", "near_duplicate", 1, True)]
-    assert run(tmp_path, rows, mirrored=mirrored) == (expected if mirrored else [])
+def test_mirrored_and_turned_copies(tmp_path: Path, mirrored: bool, turned: int) -> None:
+    rows = [image("a", 0x0F0F_1234_3C3C_5678), image("b", laid(0x0F0F_1234_3C3C_5678, mirrored, turned) ^ 1)]
+    found = [("a", "a", "", 0, False, 0), ("b", "a", "near_duplicate", 1, mirrored, turned)]
+    assert run(tmp_path, rows) == found
+    assert run(tmp_path, rows, mirrored=False) == ([] if mirrored else found)
+    assert run(tmp_path, rows, turned=False) == ([] if turned else found)
 
 
-def test_images_with_equal_mirror_hashes_alone_are_not_duplicates(tmp_path: Path) -> None:
-    assert run(tmp_path, [image("a", 0, mirror=FAR), image("b", 0xFFFF_FFFF, mirror=FAR)]) == []
+def test_a_second_look_tells_apart_what_the_hash_joins(tmp_path: Path) -> None:
+    other = np.roll(ROUND.reshape(16, 16), 4, axis=0).tobytes().hex()
+    rows = [image("a", 0), image("b", 1, miniature=other), image("c", 2, miniature=other)]
+    assert [row[:3] for row in run(tmp_path, rows)] == [("b", "b", ""), ("c", "b", "near_duplicate")]
+    flat = bytes(256).hex()
+    assert run(tmp_path, [image("a", 0, miniature=flat), image("b", 0, miniature=flat)]) == []
 
 
 def test_flat_images_are_compared_by_bytes_alone(tmp_path: Path) -> None:
@@ -131,14 +118,27 @@ def test_flat_images_are_compared_by_bytes_alone(tmp_path: Path) -> None:
     assert [row[:3] for row in run(tmp_path, rows)] == [("c", "c", ""), ("d", "c", "exact_duplicate")]
 
 
-def test_chain_is_one_cluster_with_distances_to_the_kept_one(tmp_path: Path) -> None:
+def test_a_chain_leaves_both_ends(tmp_path: Path) -> None:
     rows = [image("a", 0), image("b", 0b111), image("c", 0b111111)]
-    assert [(row[0], row[3]) for row in run(tmp_path, rows)] == [("a", 0), ("b", 3), ("c", 6)]
+    assert [(row[0], row[1], row[3]) for row in run(tmp_path, rows)] == [("a", "a", 0), ("b", "a", 3)]
+    rows[1]["width"] = 200
+    assert [(row[0], row[1], row[3]) for row in run(tmp_path, rows)] == [("a", "b", 3), ("b", "b", 0), ("c", "b", 3)]
+
+
+def test_copies_of_a_copy_by_bytes_follow_it(tmp_path: Path) -> None:
+    same = hashlib.sha256(b"same").hexdigest()
+    turned = laid(7, False, 90) ^ 1
+    rows = [image("big", 7, width=300), image("x", turned, sha256=same), image("y", turned, sha256=same)]
+    assert run(tmp_path, rows) == [
+        ("big", "big", "", 0, False, 0),
+        ("x", "big", "near_duplicate", 1, False, 90),
+        ("y", "big", "near_duplicate", 1, False, 90),
+    ]
 
 
 def test_order_of_partitions_and_rows_changes_nothing(tmp_path: Path) -> None:
     hashes = hashes_with_neighbours(1, 300)
-    rows = [image(f"i{index:03d}", int(value), mirror=int(~value)) for index, value in enumerate(hashes)]
+    rows = [image(f"i{index:03d}", int(value)) for index, value in enumerate(hashes)]
     found = run(tmp_path, rows[:100], rows[100:])
     assert len(found) > 50
     assert run(tmp_path, rows[::-1][:250], rows[::-1][250:]) == found
@@ -147,9 +147,95 @@ def test_order_of_partitions_and_rows_changes_nothing(tmp_path: Path) -> None:
 def test_nothing_to_compare(tmp_path: Path) -> None:
     assert run(tmp_path) == []
     assert run(tmp_path, []) == []
-    assert run(tmp_path, [image("a", 0, reason="undecodable") | {"phash": None}]) == []
+    assert run(tmp_path, [image("a", 0, reason="undecodable") | {"phash": None, "miniature": None}]) == []
 
 
 def test_two_rows_for_one_image_are_an_error(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="two rows for one image"):
+    with pytest.raises(UserError, match=r"0\.parquet has two rows for one image"):
         run(tmp_path, [image("a", 0), image("a", 1)])
+    with pytest.raises(UserError, match="inspection tables of two parts"):
+        run(tmp_path, [image("a", 0)], [image("a", 1)])
+
+
+def shipped() -> dict[str, Any]:
+    """Return the settings of config.yaml."""
+    import yaml
+
+    chosen: dict[str, Any] = yaml.safe_load((ROOT / "config.yaml").read_text())["curate"]["deduplicate"]
+    return chosen
+
+
+def measured(name: str, content: bytes) -> dict[str, Any]:
+    digest = hashlib.sha256(content).hexdigest()
+    return (
+        dict.fromkeys(INSPECTIONS.names)
+        | {"image_id": name, "sha256": digest}
+        | measure_image(content, LIMITS).as_row()
+    )
+
+
+def clusters_of(folder: Path, files: dict[str, bytes]) -> dict[str, set[str]]:
+    """Return kept image → its copies, for files inspected and deduplicated with the shipped settings."""
+    found: dict[str, set[str]] = {}
+    for row in run(folder, [measured(name, content) for name, content in files.items()], **shipped()):
+        found.setdefault(row[1], set()).update({row[0]} - {row[1]})
+    return found
+
+
+def test_variants_of_real_pictures_are_found_and_nothing_else(shared: Path, tmp_path: Path) -> None:
+    files = {}
+    with tarfile.open(shared / "near_duplicates.tar") as tar:
+        for member in tar:
+            if member.isreg() and Path(member.name).suffix in (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".svg"):
+                files[member.name.removeprefix("tests/data/")] = tar.extractfile(member).read()  # type: ignore[union-attr]
+    picture = {name: name.split("ukbench")[-1][:5] if "ukbench" in name else "00120" for name in files}
+    # Turned by some 30 degrees, with black corners: not the whole picture any more.
+    picture |= {name: "rotated" for name in files if "rotation" in name}
+    readable = {name for name in files if "corrupt" not in name}
+    clusters = clusters_of(tmp_path, files)
+    kept = {name: best for best, copies in clusters.items() for name in {best, *copies}}
+    kept |= {name: name for name in readable - kept.keys()}
+    assert kept.keys() == readable
+    for one in readable:
+        for other in readable:
+            assert (kept[one] == kept[other]) == (picture[one] == picture[other]), (one, other)
+
+
+@pytest.mark.slow
+def test_no_two_different_photographs_are_joined(shared: Path, tmp_path: Path) -> None:
+    files = {path.stem: path.read_bytes() for path in sorted((shared / "photos").glob("*.jpg"))}
+    copies = {kept.removeprefix("flower_")[:10]: len(found) for kept, found in clusters_of(tmp_path, files).items()}
+    # By eye the same picture, coloured anew; the other 972 photographs are different ones.
+    assert sorted(copies.values()) == [1, 1, 1]
+
+
+@pytest.mark.parametrize("change", ["upright", "recompressed", "smaller", "grey", "mirrored", "turned", "brighter"])
+def test_changed_copies_of_real_photographs_are_found(shared: Path, tmp_path: Path, change: str) -> None:
+    files = {}
+    for path in sorted((shared / "photos").glob("coco_*.jpg"))[:20]:
+        files[path.stem] = path.read_bytes()
+        files[f"{path.stem} copy"] = changed(files[path.stem], change)
+    clusters = clusters_of(tmp_path, files)
+    assert sum(map(len, clusters.values())) == 20
+    assert all(
+        len(copies) == 1 and {kept.split()[0]} == {name.split()[0] for name in copies}
+        for kept, copies in clusters.items()
+    )
+
+
+def changed(content: bytes, change: str) -> bytes:
+    image = Image.open(io.BytesIO(content)).convert("RGB")
+    quality = 30 if change == "recompressed" else 85
+    if change == "smaller":
+        image = image.resize((image.width // 2, image.height // 2), Image.Resampling.BICUBIC)
+    elif change == "grey":
+        image = image.convert("L")
+    elif change == "mirrored":
+        image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    elif change == "turned":
+        image = image.transpose(Image.Transpose.ROTATE_90)
+    elif change == "brighter":
+        image = image.point(lambda level: min(255, int(level * 1.1)))
+    target = io.BytesIO()
+    image.save(target, "JPEG", quality=quality)
+    return target.getvalue()

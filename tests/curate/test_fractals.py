@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from scripts.curate.perceptual_hash import distances, perceptual_hashes, small_grey
+from scripts.curate.perceptual_hash import distances, orientations, oriented_hashes, perceptual_hashes, small_grey
 from scripts.lib import fractals
 from scripts.lib.images import decode_image
 
@@ -96,10 +96,10 @@ def test_the_background_is_not_of_one_colour():
 
 def test_views_of_a_class_are_not_near_duplicates_even_mirrored():
     images = [fractals.render_fractal(1, system, view, 64, 8000) for system in range(4) for view in range(12)]
-    plain, mirrored = perceptual_hashes([small_grey(Image.fromarray(image)) for image in images])
+    hashes = perceptual_hashes([small_grey(Image.fromarray(image)) for image in images])
     pairs = np.triu_indices(len(images), 1)
-    assert distances(plain[pairs[0]], plain[pairs[1]]).min() > 3
-    assert distances(plain[pairs[0]], mirrored[pairs[1]]).min() > 3
+    for orientation in orientations(mirrored=True, turned=True):
+        assert distances(hashes[pairs[0]], oriented_hashes(hashes, orientation)[pairs[1]]).min() > 3
 
 
 def test_jpeg_is_close_to_its_pixels():

@@ -20,7 +20,9 @@ from scripts.lib.tars import TarWriter
 from tests.curate.test_decode_guard import encoded
 from tests.curate.test_perceptual_hash import picture
 
-LIMITS = InspectImagesSettings(max_pixels=2_000_000, max_bytes=3_000_000, timeout_seconds=10.0, memory_mb=512)
+LIMITS = InspectImagesSettings(
+    max_pixels=2_000_000, max_bytes=3_000_000, cpu_seconds=10.0, timeout_seconds=20.0, memory_mb=512
+)
 FILES = {
     "good": encoded(picture(1)),
     "flat": encoded(Image.new("RGB", (64, 64), (200, 0, 0)), "PNG"),

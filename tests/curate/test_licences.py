@@ -41,6 +41,13 @@ def test_the_six_of_yfcc(name: str, path: str, licence: str):
         ("8", None),
         ("9", "CC0-1.0"),
         ("10", "PDM-1.0"),
+        ("11", "CC-BY-4.0"),
+        ("12", "CC-BY-SA-4.0"),
+        ("13", "CC-BY-ND-4.0"),
+        ("14", "CC-BY-NC-4.0"),
+        ("15", "CC-BY-NC-SA-4.0"),
+        ("16", "CC-BY-NC-ND-4.0"),
+        ("17", None),
     ],
 )
 def test_numbers_of_flickr(number: str, licence: str | None):
@@ -56,7 +63,13 @@ def test_numbers_of_flickr(number: str, licence: str | None):
         BY.replace("//", "//www."),
         "//creativecommons.org/licenses/by/2.0",
         BY + "deed.de",
+        BY + "deed.zh-Hant",
+        BY + "deed.es_419",
         BY + "legalcode",
+        BY + "legalcode.txt",
+        BY + "rdf",
+        BY + "?ref=openverse",
+        BY.rstrip("/") + "?ref=ccsearch&atype=rich",
         BY.upper().replace("HTTP://CREATIVECOMMONS.ORG", "http://CreativeCommons.org"),
         f"  {BY} ",
     ],
@@ -69,6 +82,9 @@ def test_forms_of_an_address(url: str):
     "url",
     [
         BY + "uk/",  # ported: another text
+        BY + "deed.de/uk/",
+        BY + "deed/",
+        BY + "?a b",
         BY.replace("2.0", "2.5"),
         BY.replace("creativecommons", "creativecommons.example"),
         BY.replace("creativecommons.org", "evil.org/creativecommons.org"),
@@ -79,6 +95,24 @@ def test_forms_of_an_address(url: str):
 )
 def test_what_is_not_such_an_address(url: str):
     assert normalise_licence("", url) is None
+
+
+@pytest.mark.parametrize("kind", ["by", "by-sa", "by-nd", "by-nc", "by-nc-sa", "by-nc-nd"])
+@pytest.mark.parametrize("version", ["2.0", "4.0"])
+def test_all_six_in_both_versions_that_flickr_has(kind: str, version: str):
+    licence = f"CC-{kind.upper()}-{version}"
+    for scheme in ("http://", "https://", "//", "https://www."):
+        for end in ("", "/", "/deed.en"):
+            assert normalise_licence("", f"{scheme}creativecommons.org/licenses/{kind}/{version}{end}") == licence
+    assert normalise_licence(f"CC {kind.upper()} {version}", "") == licence  # as Flickr's interface now spells them
+
+
+@pytest.mark.parametrize(
+    "name", ["All Rights Reserved", "No known copyright restrictions", "United States Government Work"]
+)
+def test_flickr_names_that_are_no_licence(name: str):
+    assert normalise_licence(name, "") is None
+    assert normalise_licence(name, "https://www.flickr.com/commons/usage/") is None
 
 
 @pytest.mark.parametrize("licence", LICENCES)

@@ -11,17 +11,27 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 
+from scripts.config import load_config
 from scripts.curate import hazard_pictures as pictures
 from scripts.curate import plant_hazards, select_candidates
-from scripts.curate.perceptual_hash import distances, perceptual_hashes, small_grey
+from scripts.curate.measure_image import measure_image
+from scripts.curate.perceptual_hash import (
+    Orientation,
+    distances,
+    orientations,
+    oriented_hashes,
+    perceptual_hashes,
+    small_grey,
+)
 from scripts.curate.settings import PlantHazardsSettings
 from scripts.lib.fractals import encode_jpeg
 from scripts.lib.images import decode_image, open_image, sniff_format
 from scripts.lib.reasons import all_reasons
 from scripts.lib.recipe import write_recipe
 from scripts.lib.tars import TarReader, list_members
+from tests.wiring.test_config import merged
 
 SETTINGS = PlantHazardsSettings(clean=8, per_hazard=4, heavy_user=5, image_size=64, seed=3)
 METADATA_REASONS = {
@@ -75,10 +85,10 @@ def test_the_truth_table_has_a_row_for_each_line_and_known_reasons(planted: Path
     assert [row["row"] for row in truth] == [str(number) for number in range(1, len(lines) + 1)]
     counts = Counter(row["expected_reason"] for row in truth)
     kept = counts.pop("")
-    assert kept == SETTINGS.clean + SETTINGS.heavy_user + 3 * SETTINGS.per_hazard  # + first, kept, kept
+    assert kept == SETTINGS.clean + SETTINGS.heavy_user + 4 * SETTINGS.per_hazard  # + first, kept, kept, position
     assert set(counts) <= set(all_reasons())
     assert counts.pop("licence") == 5 * SETTINGS.per_hazard
-    assert set(counts.values()) == {SETTINGS.per_hazard} and len(counts) == 20
+    assert set(counts.values()) == {SETTINGS.per_hazard} and len(counts) == 22
 
 
 def test_select_candidates_ends_each_metadata_hazard_under_its_reason(
@@ -88,7 +98,7 @@ def test_select_candidates_ends_each_metadata_hazard_under_its_reason(
     recipe = {"source": source, "licences": ["CC-BY-2.0"], "partition_bits": 1}
     recipe["require"] = ["creator", "page_url", "download_url", "licence_url"]
     argv = ["--recipe", json.dumps(recipe), "--file", "planted-000", "--metadata", str(planted / "metadata.tsv")]
-    argv += ["--table", "", "--candidates", str(tmp_path / "c"), "--rejected", str(tmp_path / "r")]
+    argv += ["--table", "", "--threads", "1", "--candidates", str(tmp_path / "c"), "--rejected", str(tmp_path / "r")]
     select_candidates.main([*argv, "--account", str(tmp_path / "a")])
     account = json.loads((tmp_path / "a").read_text())
     assert account["read"] == len(truth)
@@ -132,6 +142,25 @@ def test_files_are_what_they_are_said_to_be(truth: list[dict[str, str]], store: 
         assert decode_image(content).size  # Pillow sees nothing wrong: a strict decoder must
 
 
+def test_metadata_inside_say_what_the_truth_table_says(truth: list[dict[str, str]], store: dict[str, bytes]):
+    limits = load_config(merged()).curate.inspect_images
+    found = {
+        hazard: [measure_image(content, limits) for content in contents(hazard, truth, store)]
+        for hazard in ("tagged_person", "thumbnail_differs", "position")
+    }
+    assert {each.reason for group in found.values() for each in group} == {""}
+    assert {each.face_regions for each in found["tagged_person"]} == {1}
+    assert min(each.thumbnail_distance or 0 for each in found["thumbnail_differs"]) > 8
+    assert {each.position for each in found["position"]} == {True}
+    others = [measure_image(content, limits) for content in store.values()]
+    assert sum(bool(each.face_regions) for each in others) == SETTINGS.per_hazard
+    assert sum(each.thumbnail_distance is not None for each in others) == SETTINGS.per_hazard
+    assert sum(bool(each.position) for each in others) == SETTINGS.per_hazard
+    for content in contents("position", truth, store):
+        place = open_image(content).getexif().get_ifd(ExifTags.IFD.GPSInfo)  # Pillow reads what we wrote
+        assert (place[2], place[4]) == ((51.0, 45.0, 36.0), (1.0, 15.0, 0.0))
+
+
 def test_a_strict_decoder_refuses_the_truncated_files(truth: list[dict[str, str]], store: dict[str, bytes]):
     simplejpeg = pytest.importorskip("simplejpeg")
     for content in contents("truncated", truth, store):
@@ -158,17 +187,18 @@ def test_near_duplicates_are_worth_less_and_near(seed: int):
         original, copy = encode_jpeg(pixels, 95), pictures.near_duplicate(pixels, index)
         images = [decode_image(content) for content in (original, copy)]
         assert images[0].size > images[1].size or (images[0].size == images[1].size and len(original) > len(copy))
-        plain, mirrored = perceptual_hashes([small_grey(Image.fromarray(image)) for image in images])
-        assert min(distances(plain[:1], plain[1:])[0], distances(plain[:1], mirrored[1:])[0]) <= 1
+        hashes = perceptual_hashes([small_grey(Image.fromarray(image)) for image in images])
+        copies = [oriented_hashes(hashes[1:], Orientation(mirrored, 0)) for mirrored in (False, True)]
+        assert min(distances(hashes[:1], copy)[0] for copy in copies) <= 1
 
 
 def test_no_other_pictures_are_near_each_other(truth: list[dict[str, str]], store: dict[str, bytes]):
     keys = [row["image_id"] for row in truth if row["expected_reason"] in ("", "face")]
     greys = [small_grey(Image.fromarray(decode_image(store[key]))) for key in keys]
-    plain, mirrored = perceptual_hashes(greys)
+    hashes = perceptual_hashes(greys)
     pairs = np.triu_indices(len(keys), 1)
-    for other in (plain, mirrored):
-        assert distances(plain[pairs[0]], other[pairs[1]]).min() > 3
+    for orientation in orientations(mirrored=True, turned=True):
+        assert distances(hashes[pairs[0]], oriented_hashes(hashes, orientation)[pairs[1]]).min() > 6
 
 
 def test_the_face_is_found_and_clean_pictures_have_none():

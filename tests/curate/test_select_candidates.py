@@ -8,7 +8,9 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from scripts.curate import candidate_heaps, group_writer
 from scripts.curate import select_candidates as step
+from scripts.curate.row_batches import RowBatch, batch_of, batches_of, with_attribution
 from scripts.curate.rows import CandidateRow, RejectedRow
 from scripts.curate.settings import FolderSource, FractalSource, Licence, SelectCandidatesSettings, Source
 from scripts.lib.errors import UserError
@@ -34,7 +36,16 @@ def settings(
 
 def run(folder: Path, recipe: SelectCandidatesSettings, metadata: str = "", table: str = "") -> dict:
     argv = ["--recipe", write_recipe(recipe), "--file", f"{recipe.source.name}-000", "--metadata", metadata]
-    argv += ["--table", table, "--candidates", str(folder / "c.parquet"), "--rejected", str(folder / "r.parquet")]
+    argv += [
+        "--table",
+        table,
+        "--threads",
+        "1",
+        "--candidates",
+        str(folder / "c.parquet"),
+        "--rejected",
+        str(folder / "r.parquet"),
+    ]
     step.main([*argv, "--account", str(folder / "a.json")])
     assert pq.read_schema(folder / "c.parquet").equals(CANDIDATES)
     assert pq.read_schema(folder / "r.parquet").equals(REJECTED_ROWS)
@@ -70,13 +81,13 @@ def test_order_and_bytes_do_not_depend_on_how_rows_are_laid_down(
     rows = pq.read_table(tmp_path / "c.parquet").to_pylist()
     keys = [(row["part"], row["image_id"]) for row in rows]
     assert keys == sorted(keys) and len(set(keys)) == 77
-    monkeypatch.setattr(step, "SPILL_ROWS", 2)
+    monkeypatch.setattr(candidate_heaps, "SPILL_ROWS", 2)
     run(tmp_path, settings(bits=bits))
     assert (tmp_path / "c.parquet").read_bytes() == first
 
 
 def test_rejected_rows_leave_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(step, "ROW_GROUP_ROWS", 10)
+    monkeypatch.setattr(group_writer, "ROW_GROUP_ROWS", 10)
     account = run(tmp_path, settings(licences=("CC-BY-2.0",)))
     assert account == {"read": 77, "kept": 0, "rejected": {"licence": 77}, "licences": {"CC0-1.0": 77}}
     assert pq.read_metadata(tmp_path / "r.parquet").num_row_groups == 8
@@ -85,17 +96,20 @@ def test_rejected_rows_leave_in_pieces(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_a_row_without_a_required_field_is_rejected():
     rows = [candidate(1, "a"), candidate(2, "b", creator=""), RejectedRow(3, "licence", "", "")]
-    passed, missing, before = step.with_attribution(rows, ["creator", "title"])
-    assert (passed, before) == (rows[0], rows[2])
-    assert (missing.row, missing.reason, missing.detail) == (2, "missing_attribution", "empty: creator")
-    assert missing.licence == "CC0-1.0"
-    assert list(step.with_attribution(rows, [])) == rows
+    read = batch_of(rows)
+    batch = with_attribution(read, ["creator", "title"])
+    assert batch.candidates["image_id"].to_pylist() == ["a"]
+    missing, before = batch.rejected.to_pylist()
+    assert missing == {"row": 2, "reason": "missing_attribution", "photo_id": "x", "detail": "empty: creator"}
+    assert (before["row"], before["reason"]) == (3, "licence")
+    assert (batch.read, batch.licences) == (3, {"CC0-1.0": 2})
+    assert with_attribution(read, []) is read
 
 
 def test_two_rows_of_one_image_stay_in_reading_order(tmp_path: Path):
     rows = [candidate(3, "same"), candidate(1, "same"), candidate(2, "other")]
     outputs = step.Outputs(candidates=tmp_path / "c", rejected=tmp_path / "r", account=tmp_path / "a")
-    step.select_candidates(settings(), "fractals-000", rows, outputs)
+    step.select_candidates(settings(), "fractals-000", batches_of(rows), outputs)
     found = pq.read_table(tmp_path / "c").to_pylist()
     assert [row["row"] for row in found if row["image_id"] == "same"] == [1, 3]
 
@@ -112,11 +126,11 @@ def test_a_file_of_which_no_row_is_metadata_is_an_error(tmp_path: Path):
     rows = [RejectedRow(1, "wrong_field_count", "", ""), RejectedRow(2, "bad_field", "", "")]
     outputs = step.Outputs(candidates=tmp_path / "c", rejected=tmp_path / "r", account=tmp_path / "a")
     with pytest.raises(UserError, match=r"none of the 2 rows.*bad_field: 1, wrong_field_count: 1"):
-        step.select_candidates(settings(), "fractals-000", rows, outputs)
+        step.select_candidates(settings(), "fractals-000", batches_of(rows), outputs)
 
 
 def test_a_recipe_that_is_none(tmp_path: Path):
-    argv = ["--recipe", "{}", "--file", "x-000", "--metadata", "", "--table", "", "--candidates", "c"]
+    argv = ["--recipe", "{}", "--file", "x-000", "--metadata", "", "--table", "", "--threads", "1", "--candidates", "c"]
     with pytest.raises(UserError, match=r"not a SelectCandidatesSettings: .*licences: missing"):
         step.main([*argv, "--rejected", "r", "--account", "a"])
 
@@ -130,3 +144,47 @@ def test_the_test_photographs(tmp_path: Path, shared: Path):
     assert account["read"] == 988
     assert account["kept"] == 845
     assert account["rejected"] == {"licence": 123, "not_a_photo": 20}
+
+
+@pytest.mark.parametrize("sizes", [[25], [1] * 25, [7, 3, 0, 15], [10, 10, 5], [0, 0, 25, 0]])
+def test_row_groups_do_not_depend_on_the_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sizes: list[int]):
+    monkeypatch.setattr(group_writer, "ROW_GROUP_ROWS", 10)
+    rejected = batch_of([RejectedRow(row, "licence", str(row), "x") for row in range(25)]).rejected
+    for name, pieces in (("whole", [25]), ("pieces", sizes)):
+        with group_writer.GroupWriter(tmp_path / name, REJECTED_ROWS, ["reason"]) as writer:
+            start = 0
+            for size in pieces:
+                writer.add(rejected.slice(start, size))
+                start += size
+        assert writer.written == 25
+    assert (tmp_path / "whole").read_bytes() == (tmp_path / "pieces").read_bytes()
+    found = pq.ParquetFile(tmp_path / "pieces")
+    assert [found.metadata.row_group(index).num_rows for index in range(found.num_row_groups)] == [10, 10, 5]
+    assert found.read().equals(rejected)
+
+
+def test_candidates_of_one_batch_do_not_fill_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Few rows with long texts are laid down by their bytes."""
+    monkeypatch.setattr(candidate_heaps, "SPILL_BYTES", 10_000)
+    with candidate_heaps.CandidateHeaps(tmp_path / "spill", "mine", "mine-000", 4) as heaps:
+        for row in range(8):
+            heaps.add(batch_of([candidate(row, f"id{row}", title="x" * 6000)]).candidates)
+            assert sum(table.nbytes for table in heaps._held) < 10_000
+        found = [row for table in heaps.sorted_tables() for row in table.to_pylist()]
+    assert [(row["part"], row["image_id"]) for row in found] == sorted(
+        (part_of(f"id{row}", 4), f"id{row}") for row in range(8)
+    )
+    assert not (tmp_path / "spill").exists()
+
+
+def test_progress_says_how_much_is_left(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(step, "LOG_SECONDS", -1.0)
+    tally = step.Tally("yfcc-000")
+    tally.began -= 600.0
+    empty = batch_of([])
+    with caplog.at_level("INFO"):
+        tally.count(RowBatch(6000, empty.candidates, empty.rejected, empty.licences, share=0.25))
+        tally.count(RowBatch(6000, empty.candidates, empty.rejected, empty.licences))
+    first, second = (record.getMessage() for record in caplog.records)
+    assert first == "yfcc-000: 6000 rows, 10 rows/s, 25% of the file, 30 min left"
+    assert second == "yfcc-000: 12000 rows, 20 rows/s"

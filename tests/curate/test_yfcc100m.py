@@ -15,7 +15,7 @@ import zstandard
 
 from scripts.curate.rows import CandidateRow, RejectedRow
 from scripts.curate.settings import Licence, MetadataFile, TarStore, YfccSource
-from scripts.curate.sources import lines, yfcc100m
+from scripts.curate.sources import lines, yfcc100m, yfcc_row
 from scripts.lib.errors import UserError
 from scripts.lib.identity import yfcc_key
 
@@ -42,7 +42,7 @@ RECORD = {
 }
 
 
-def line(columns: tuple[str, ...] = yfcc100m.COLUMNS_25, **changes: str) -> bytes:
+def line(columns: tuple[str, ...] = yfcc_row.COLUMNS_25, **changes: str) -> bytes:
     record = {"line": "1", "hash": KEY, **RECORD, **changes}
     return "\t".join(record.get(name, "") for name in columns).encode()
 
@@ -55,12 +55,16 @@ def read(
     return list(yfcc100m.read_rows(YFCC, "yfcc-000", path, None, licences))
 
 
+def lines_in(path: Path) -> list[bytes | None]:
+    return list(lines.lines_of(lines.read_blocks(path, "it", 1, lines.Position())))
+
+
 # ---- yfcc100m
 
 
 def test_both_layouts_give_the_same_candidate(tmp_path: Path):
     [new] = read(tmp_path / "new", line())
-    [old] = read(tmp_path / "old", line(yfcc100m.COLUMNS_23))
+    [old] = read(tmp_path / "old", line(yfcc_row.COLUMNS_23))
     assert new == old
     assert new == CandidateRow(
         row=1,
@@ -96,21 +100,24 @@ def test_compressed_text_is_known_by_its_bytes_not_its_name(tmp_path: Path, pack
     assert [row.photo_id for row in read(path)] == [str(number) for number in range(1, 500)]
 
 
+@pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, zstandard.compress])
-def test_compressed_text_that_ends_early_is_an_error_not_a_shorter_file(tmp_path: Path, pack: Callable[[bytes], bytes]):
+def test_compressed_text_that_ends_early_is_an_error_not_a_shorter_file(
+    tmp_path: Path, pack: Callable[[bytes], bytes], threads: int
+):
     path = tmp_path / "metadata"
     content = pack(b"\n".join(line(photoid=str(number), title=os.urandom(40).hex()) for number in range(5000)))
     path.write_bytes(content[: len(content) // 2])
     with pytest.raises(UserError, match=r"damaged or incomplete.*Bring it again"):
-        read(path)
+        list(yfcc100m.read_batches(YFCC, "yfcc-000", path, ("CC-BY-2.0",), threads))
 
 
 def test_sqlite_gives_the_same_rows(tmp_path: Path):
     path = tmp_path / "yfcc100m_dataset.sql"
     base = sqlite3.connect(path)
-    base.execute(f"CREATE TABLE yfcc100m_dataset ({', '.join(_typed(name) for name in yfcc100m.COLUMNS_23)})")
+    base.execute(f"CREATE TABLE yfcc100m_dataset ({', '.join(_typed(name) for name in yfcc_row.COLUMNS_23)})")
     for number in (3, 1, 2):
-        values = [RECORD.get(name) for name in yfcc100m.COLUMNS_23]  # None where the text form is empty
+        values = [RECORD.get(name) for name in yfcc_row.COLUMNS_23]  # None where the text form is empty
         values[0] = number
         base.execute(f"INSERT INTO yfcc100m_dataset VALUES ({', '.join('?' * 23)})", values)
     base.execute("UPDATE yfcc100m_dataset SET title = CAST(x'ff00fe' AS TEXT) WHERE photoid = 2")
@@ -199,7 +206,7 @@ def test_null_date_and_empty_place(tmp_path: Path):
 
 
 def test_the_layout_is_that_of_most_lines(tmp_path: Path):
-    rows = read(tmp_path / "metadata", line(yfcc100m.COLUMNS_23), line(), line())
+    rows = read(tmp_path / "metadata", line(yfcc_row.COLUMNS_23), line(), line())
     assert [type(row) for row in rows] == [RejectedRow, CandidateRow, CandidateRow]
 
 
@@ -213,20 +220,26 @@ def test_errors_that_name_the_file_and_what_to_do(tmp_path: Path):
         read(tmp_path / "other", b"a\tb", b"c")
 
 
-def test_a_line_without_end_does_not_fill_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize("block", [1, 500, 10_000])
+def test_a_line_without_end_does_not_fill_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: int):
     monkeypatch.setattr(lines, "MAX_LINE_BYTES", 1000)
     monkeypatch.setattr(lines, "CHUNK_BYTES", 300)
+    monkeypatch.setattr(lines, "BLOCK_BYTES", block)
     path = tmp_path / "metadata"
     path.write_bytes(b"ab\n" + b"x" * 5000 + b"\nlast\n" + b"y" * 1000 + b"\n" + b"z" * 2000)
-    assert list(lines.read_lines(path, "it")) == [b"ab", None, b"last", b"y" * 1000, None]
+    assert lines_in(path) == [b"ab", None, b"last", b"y" * 1000, None]
 
 
 @pytest.mark.parametrize("chunk", [1, 2, 3, 7, 1000])
-def test_lines_do_not_depend_on_where_chunks_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunk: int):
+@pytest.mark.parametrize("block", [1, 4, 1000])
+def test_lines_do_not_depend_on_where_chunks_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunk: int, block: int
+):
     monkeypatch.setattr(lines, "CHUNK_BYTES", chunk)
+    monkeypatch.setattr(lines, "BLOCK_BYTES", block)
     content = b"one\n\ntwo\r\n\n\nthree \xff\n"
     (tmp_path / "text").write_bytes(content)
-    assert list(lines.read_lines(tmp_path / "text", "it")) == [part.rstrip(b"\n") for part in io.BytesIO(content)]
+    assert lines_in(tmp_path / "text") == [part.rstrip(b"\n") for part in io.BytesIO(content)]
 
 
 def test_real_rows_of_the_old_layout(shared: Path):

@@ -3,6 +3,9 @@ from __future__ import annotations
 import io
 import json
 import logging
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +15,20 @@ import torch
 from PIL import Image
 from torchvision.transforms import v2
 
-from scripts.evaluate import embed, knn, list_task
+from scripts.evaluate import embed, embedder, knn, list_task
+from scripts.evaluate.blocks import FeatureTaps
 from scripts.evaluate.features import load_features
+from scripts.evaluate.items import Item
+from scripts.evaluate.protocol import given_of
+from scripts.evaluate.settings_protocols import KnnVote
+from scripts.evaluate.views import augmented_view
+from scripts.lib.draws import generator
 from scripts.lib.encoders import IMAGENET_MEAN, IMAGENET_STD, build_encoder, load_encoder, save_encoder
 from scripts.lib.errors import UserError
 from scripts.lib.images import decode_image
 from scripts.lib.tars import TarWriter
 
+CACHE = {"precision": "float32", "shard_images": 100, "last_blocks": None, "train_views": None, "seed": 0}
 DESCRIPTION = {"encoder": "resnet18", "mean": list(IMAGENET_MEAN), "std": list(IMAGENET_STD), "image_size": 32}
 
 
@@ -38,22 +48,36 @@ def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A vision transformer that takes no time, for tests of the cache."""
+    path = tmp_path_factory.mktemp("tiny") / "encoder.safetensors"
+    save_encoder(path, build_encoder("vit_tiny_test", 0), {**DESCRIPTION, "encoder": "vit_tiny_test"})
+    return path
+
+
 def task_of(**values: Any) -> dict[str, Any]:
     task = {"kind": "tar", "name": "toy", "train": "", "test": "", "resize": 40, "crop": 32, "seed": 0}
     return {**task, "max_train": None, "max_test": None, **values}
 
 
-def run(folder: Path, encoder: Path, task: dict[str, Any], paths: list[str], batch_size: int = 4) -> Path:
+def run(folder: Path, encoder: Path, task: dict[str, Any], paths: list[str], batch_size: int = 4, **cache: Any) -> Path:
     list_task.main(["--recipe", json.dumps({"task": task}), "--paths", *paths, "--out", str(folder / "items")])
-    recipe = json.dumps({"task": task, "batch_size": batch_size})
-    arguments = ["--recipe", recipe, "--encoder", str(encoder), "--items", str(folder / "items"), "--paths", *paths]
-    embed.main([*arguments, "--threads", "2", "--out", str(folder / "features")])
+    embed.main(arguments(folder, encoder, task, paths, batch_size, **cache))
     return folder / "features"
 
 
-def tars(folder: Path) -> list[str]:
+def arguments(
+    folder: Path, encoder: Path, task: dict[str, Any], paths: list[str], batch_size: int, **cache: Any
+) -> list[str]:
+    recipe = json.dumps({"task": task, "batch_size": batch_size, "cache": {**CACHE, **cache}})
+    flags = ["--recipe", recipe, "--encoder", str(encoder), "--items", str(folder / "items"), "--paths", *paths]
+    return [*flags, "--threads", "2", "--out", str(folder / "features")]
+
+
+def tars(folder: Path, train: int = 10) -> list[str]:
     folder.mkdir(exist_ok=True)
-    for split, count in (("train", 10), ("test", 6)):
+    for split, count in (("train", train), ("test", 6)):
         with TarWriter(folder / split) as writer:
             for index in range(count):
                 content = picture(index + 100 * (split == "test"), (40 + index, 50))
@@ -80,7 +104,7 @@ def test_features_are_those_of_torchvisions_transforms(tmp_path: Path, encoder: 
     pictures = [Image.fromarray(decode_image(picture(index, (40 + index, 50)))) for index in order]
     with torch.inference_mode():
         expected = load_encoder(encoder)[0](torch.stack([transform(each) for each in pictures]))
-    assert torch.allclose(features.train_features, expected, rtol=1e-4, atol=1e-4)
+    assert np.allclose(features.train_features, expected.numpy(), rtol=1e-4, atol=1e-4)
 
 
 def test_same_inputs_same_bytes_and_any_batch_size(tmp_path: Path, encoder: Path):
@@ -88,16 +112,128 @@ def test_same_inputs_same_bytes_and_any_batch_size(tmp_path: Path, encoder: Path
     assert run(tmp_path, encoder, task_of(), tars(tmp_path)).read_bytes() == first
     (tmp_path / "again").write_bytes(first)
     whole = load_features(run(tmp_path, encoder, task_of(), tars(tmp_path), batch_size=64))
-    assert torch.allclose(whole.test_features, load_features(tmp_path / "again").test_features, rtol=1e-4, atol=1e-4)
+    assert np.allclose(whole.test_features, load_features(tmp_path / "again").test_features, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("shard_images", [1, 3, 4, 16])
+def test_shards_change_nothing_but_rounding(tmp_path: Path, tiny: Path, shard_images: int):
+    whole = load_features(run(tmp_path, tiny, task_of(), tars(tmp_path)))
+    parts = load_features(run(tmp_path, tiny, task_of(), tars(tmp_path), shard_images=shard_images))
+    assert np.allclose(parts.train_features, whole.train_features, rtol=1e-4, atol=1e-4)
+    assert parts.test_labels.tolist() == whole.test_labels.tolist() and parts.description == whole.description
+    assert not list(tmp_path.glob("features.*"))  # shards are gone once they are joined
+
+
+def test_a_killed_pass_keeps_its_shards(tmp_path: Path, tiny: Path, caplog: pytest.LogCaptureFixture):
+    paths = tars(tmp_path, train=60)
+    list_task.main(["--recipe", json.dumps({"task": task_of()}), "--paths", *paths, "--out", str(tmp_path / "items")])
+    flags = arguments(tmp_path, tiny, task_of(), paths, 1, shard_images=1)
+    process = subprocess.Popen([sys.executable, "-m", "scripts.evaluate.embed", *flags], stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 120
+    while len(list(tmp_path.glob("features.shards/*/*.safetensors"))) < 3:
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.002)
+    process.kill()
+    process.communicate()
+    assert not (tmp_path / "features").exists()
+    kept = sorted(tmp_path.glob("features.shards/*/*.safetensors"))
+    kept[1].write_bytes(kept[1].read_bytes()[:50])  # damaged: made again
+    with caplog.at_level(logging.INFO):
+        embed.main(flags)
+    assert f"{len(kept) - 1} kept from before" in caplog.text and "is damaged; it is made again" in caplog.text
+    resumed = (tmp_path / "features").read_bytes()
+    embed.main(flags)
+    assert (tmp_path / "features").read_bytes() == resumed
+
+
+def test_shards_of_another_recipe_are_not_used(tmp_path: Path, tiny: Path, caplog: pytest.LogCaptureFixture):
+    stale = tmp_path / "features.shards" / "0123456789abcdef"
+    stale.mkdir(parents=True)
+    (stale / "train-00000.safetensors").write_bytes(b"of other weights")
+    run(tmp_path, tiny, task_of(), tars(tmp_path))
+    assert "holds shards of other weights, images, settings or code; removed" in caplog.text
+    assert not stale.exists()
+
+
+def test_half_precision_and_what_does_not_fit_it(tmp_path: Path, tiny: Path):
+    whole = load_features(run(tmp_path, tiny, task_of(), tars(tmp_path)))
+    half = load_features(run(tmp_path, tiny, task_of(), tars(tmp_path), precision="float16"))
+    assert np.array_equal(half.train_features, whole.train_features.astype(np.float16).astype(np.float32))
+    assert half.inputs["precision"] == "float16"
+    large = build_encoder("resnet18", 0)
+    with torch.no_grad():
+        large.layer4[1].bn2.bias.fill_(1e6)
+    save_encoder(tmp_path / "encoder", large, DESCRIPTION)
+    with pytest.raises(UserError, match=r"do not fit float16 on the task toy; set evaluate\.cache\.precision"):
+        run(tmp_path, tmp_path / "encoder", task_of(), tars(tmp_path), precision="float16")
+
+
+def test_blocks_and_patches_of_a_vit():
+    network = build_encoder("vit_tiny_test", 0).eval()
+    images = torch.randn(3, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        found = FeatureTaps(network, 2)(images)
+        alone = network(images)
+    assert {name: tuple(each.shape) for name, each in found.items()} == {
+        "features": (3, 64), "blocks": (3, 2, 64), "patches": (3, 64),
+    }  # fmt: skip
+    # The last block's class token after the norm is the encoder's feature; a ResNet has no blocks.
+    assert torch.allclose(found["blocks"][:, -1], found["features"]) and torch.equal(alone, found["features"])
+    assert not FeatureTaps(build_encoder("resnet18", 0), 2).taps
+
+
+def test_augmented_views_are_kept_and_do_not_depend_on_shards(tmp_path: Path, tiny: Path):
+    paths = tars(tmp_path)
+    kept = [
+        load_features(run(tmp_path, tiny, task_of(), paths, train_views=2, shard_images=size), ("train_views",))
+        for size in (4, 100)
+    ]
+    views = kept[0].extras["train_views"]
+    assert views.shape == (10, 2, 64)
+    assert np.allclose(views, kept[1].extras["train_views"], rtol=1e-4, atol=1e-4)
+    item = Item("train", "blue/1.png", "blue", 0, len(picture(1, (41, 50))))
+    pixels = decode_image(picture(1, (41, 50)))
+    view = augmented_view(pixels, 32, generator(0, "embed view", item.name, 1))
+    mean, std = (torch.tensor(each).view(1, 3, 1, 1) for each in (IMAGENET_MEAN, IMAGENET_STD))
+    with torch.inference_mode():
+        batch = (torch.from_numpy(view.copy()).permute(2, 0, 1)[None].float() / 255 - mean) / std
+        expected = load_encoder(tiny)[0](batch)[0]
+    assert np.allclose(views[0, 1], expected.numpy(), rtol=1e-3, atol=1e-3)
+
+
+def test_augmented_views_have_the_official_boxes():
+    ramp = np.broadcast_to(np.arange(200, dtype=np.uint8)[None, :, None], (150, 200, 3)).copy()
+    spans = []
+    for number in range(400):
+        view = augmented_view(ramp, 24, generator(0, "test", number))
+        assert view.shape == (24, 24, 3) and view.dtype == np.uint8
+        spans.append(int(view[0, -1, 0]) - int(view[0, 0, 0]))
+    assert 0.4 < np.mean(np.array(spans) < 0) < 0.6  # half of them are mirrored
+    assert min(map(abs, spans)) < 80 and max(map(abs, spans)) > 150
+
+
+def test_several_labels_reach_the_features(tmp_path: Path):
+    rows = [
+        {"split": "train", "label": 0, "accepted": [0, 2]},
+        {"split": "train", "label": 1, "accepted": [1]},
+        {"split": "test", "label": 2, "accepted": [2]},
+    ]
+    tensors, several = embed.label_tensors(rows, 3)
+    assert several and tensors["train_accepted"].tolist() == [[True, False, True], [False, True, False]]
+    assert tensors["test_accepted"].tolist() == [[False, False, True]]
+    real, several = embed.label_tensors([{**rows[1]}, {**rows[2], "accepted": [0, 2]}], 3)
+    assert not several and "train_accepted" not in real and real["test_accepted"].tolist() == [[True, False, True]]
+    plain, several = embed.label_tensors(rows[1:], 3)
+    assert not several and set(plain) == {"train_labels", "test_labels"}
 
 
 def test_generated_set_end_to_end(tmp_path: Path, encoder: Path):
     task = {"kind": "fractal", "classes": 3, "train_per_class": 4, "test_per_class": 2, "image_size": 32}
     task |= {"iterations": 2000, "fractal_seed": 0, "name": "made", "resize": 32, "crop": 32}
     features = run(tmp_path, encoder, {**task, "max_train": None, "max_test": None, "seed": 0}, [""])
-    recipe = '{"neighbours": [5], "temperature": 0.07}'
-    arguments = ["--recipe", recipe, "--run", "r", "--task", "made", "--features", str(features), "--threads", "1"]
-    knn.main([*arguments, "--out", str(tmp_path / "knn.csv")])
+    recipe = '{"tasks": null, "votes": [{"neighbours": 5, "temperature": 0.07}]}'
+    flags = ["--recipe", recipe, "--run", "r", "--task", "made", "--features", str(features), "--threads", "1"]
+    knn.main([*flags, "--predictions", str(tmp_path / "knn.parquet"), "--out", str(tmp_path / "knn.csv")])
     assert (tmp_path / "knn.csv").read_text().splitlines()[1].startswith("r,made,knn_k5_T0.07,top1,")
 
 
@@ -121,7 +257,7 @@ def test_undecodable_image_is_named(tmp_path: Path, encoder: Path):
 )
 def test_encoder_must_say_its_normalisation(change: dict[str, Any], message: str):
     with pytest.raises(UserError, match=message):
-        embed.normalisation({**DESCRIPTION, **change})
+        embedder.normalisation({**DESCRIPTION, **change})
 
 
 def test_diverged_encoder_is_a_user_error(tmp_path: Path):
@@ -137,10 +273,10 @@ def test_warnings_on_small_pictures_and_collapse(caplog: pytest.LogCaptureFixtur
     task = list_task.ListTaskSettings.model_validate_json(json.dumps({"task": task_of(resize=256, crop=224)})).task
     with caplog.at_level(logging.WARNING):
         embed.warn_of_upsampling(task, [200, 300, 400])
-        embed.warn_of_collapse(torch.randn(50, 8))
+        embed.warn_of_collapse(np.random.default_rng(0).normal(size=(50, 8)))
         assert not caplog.records
         embed.warn_of_upsampling(task, [32, 32, 40])
-        embed.warn_of_collapse(torch.ones(50, 8) + 1e-4 * torch.randn(50, 8))
+        embed.warn_of_collapse(1 + 1e-4 * np.random.default_rng(0).normal(size=(50, 8)))
     assert "median short side of 32 pixels and are enlarged to 256" in caplog.text
     assert "the encoder collapsed" in caplog.text
 
@@ -151,7 +287,8 @@ def test_cifar10_untrained(shared: Path, tmp_path: Path, encoder: Path):
         run(tmp_path, encoder, task, [str(shared / f"cifar10_{split}.tar") for split in ("train", "test")], 64)
     )
     assert features.train_features.shape == (300, 512)
-    assert torch.bincount(features.test_labels).tolist() == [10] * 10
+    assert np.bincount(features.test_labels).tolist() == [10] * 10
     # An untrained network already sorts colours: far above the 10 % of chance.
-    rows = knn.knn_rows(features, knn.KnnSettings(neighbours=(20,), temperature=0.07), "r", "cifar10")
-    assert float(rows[0][4]) > 15
+    votes = (KnnVote(neighbours=20, temperature=0.07),)
+    (answer,) = knn.knn_answers(given_of(features, "cifar10"), knn.KnnSettings(tasks=None, votes=votes))
+    assert np.mean(answer.predicted == features.test_labels) > 0.15

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
 import numpy as np
@@ -8,27 +7,17 @@ import pytest
 import torch
 from sklearn.linear_model import LogisticRegression as Reference
 
-from scripts.evaluate.features import Features, save_features
-from scripts.evaluate.linear_probe import choose_c, held_out, main, probe_rows
+from scripts.evaluate import linear_probe
+from scripts.evaluate.holdout import draw_shots, held_out
+from scripts.evaluate.linear_probe import choose_c, probe_answers
 from scripts.evaluate.logistic import LogisticRegression, predict, principal_axes
-from scripts.evaluate.settings import LinearProbeSettings
+from scripts.evaluate.protocol import Given, given_of
+from scripts.evaluate.scores import top1
+from scripts.evaluate.settings_protocols import LinearProbeSettings
 from scripts.lib.errors import UserError
+from tests.evaluate.made import made_features, run_main, several_labels
 
-SETTINGS = LinearProbeSettings(c_values=(1.0, 0.01), holdout_share=0.2, max_iterations=500, seeds=(0, 1))
-
-
-def made_features(train: int, test: int, dims: int = 40, classes: int = 5, seed: int = 0) -> Features:
-    """Correlated, non-negative features of overlapping classes, as a network's last layer gives."""
-    random = np.random.default_rng(seed)
-    mix = random.normal(size=(dims, dims)) * (np.arange(1, dims + 1) ** -0.8)[:, None]
-    centres = random.normal(size=(classes, dims))
-    parts: list[torch.Tensor] = []
-    for count in (train, test):
-        labels = np.arange(count) % classes
-        vectors = np.maximum((centres[labels] + random.normal(size=(count, dims))) @ mix, 0)
-        parts += [torch.from_numpy(vectors.astype(np.float32)), torch.from_numpy(labels)]
-    names = [str(label) for label in range(classes)]
-    return Features(*parts, description={"task": "toy", "class_names": names, "encoder": {}})
+SETTINGS = LinearProbeSettings(tasks=None, c_values=(1.0, 0.01), holdout_share=0.2, max_iterations=500, seeds=(0, 1))
 
 
 def naive_objective(
@@ -41,20 +30,22 @@ def naive_objective(
     return float(-log_p[np.arange(len(labels)), labels].mean() + (slopes**2).sum() / (2 * c * len(labels)))
 
 
+def tensors(given: Given) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    return tuple(torch.from_numpy(each) for each in (given.train_features, given.train_labels, given.test_features))
+
+
 @pytest.mark.parametrize("seed", [0, 1, 2])
 @pytest.mark.parametrize("c", [0.001, 0.1, 10.0, 100.0])
 def test_agrees_with_scikit_learn(c: float, seed: int):
     features = made_features(1500, 2000, seed=seed)
-    axes = principal_axes(features.train_features)
-    train, test = axes.apply(features.train_features), axes.apply(features.test_features)
-    regression = LogisticRegression(train, features.train_labels, axes.variances, 5, 1000)
+    train_rows, known, test_rows = tensors(given_of(features, "toy"))
+    axes = principal_axes(train_rows)
+    train, test = axes.apply(train_rows), axes.apply(test_rows)
+    regression = LogisticRegression(train, known, axes.variances, 5, 1000)
     found = regression.fit(c, torch.ones(len(train)))
     # The reference sees features that are standardised and not rotated: the rotation must not change the optimum.
-    standard = [
-        ((part.double() - axes.mean) * axes.inverse_std).numpy()
-        for part in (features.train_features, features.test_features)
-    ]
-    train_labels, labels = features.train_labels.numpy(), features.test_labels.numpy()
+    standard = [((part.double() - axes.mean) * axes.inverse_std).numpy() for part in (train_rows, test_rows)]
+    train_labels, labels = features.train_labels, features.test_labels
     reference = Reference(C=c, tol=1e-8, max_iter=5000).fit(standard[0], train_labels)
     ours, theirs = predict(test, found), reference.predict(standard[1])
     assert abs(np.mean(ours == labels) - np.mean(theirs == labels)) <= 1e-3
@@ -67,9 +58,9 @@ def test_agrees_with_scikit_learn(c: float, seed: int):
 
 
 def test_weight_zero_leaves_a_row_out():
-    features = made_features(300, 10)
-    axes = principal_axes(features.train_features)
-    rows, labels = axes.apply(features.train_features), features.train_labels
+    train, labels, _ = tensors(given_of(made_features(300, 10), "toy"))
+    axes = principal_axes(train)
+    rows = axes.apply(train)
     weights = (torch.arange(300) >= 60).float()
     weighted = LogisticRegression(rows, labels, axes.variances, 5, 500).fit(0.1, weights)
     cut = LogisticRegression(rows[60:], labels[60:], axes.variances, 5, 500).fit(0.1, torch.ones(240))
@@ -81,15 +72,15 @@ def test_weight_zero_leaves_a_row_out():
 
 
 def test_features_that_do_not_vary_or_have_any_scale():
-    features = made_features(400, 200)
+    train, known, _ = tensors(given_of(made_features(400, 200), "toy"))
     constant = torch.full((400, 1), 1e6)
-    wide = torch.cat([features.train_features * 1e4, constant], dim=1)
-    axes, wide_axes = principal_axes(features.train_features), principal_axes(wide)
+    wide = torch.cat([train * 1e4, constant], dim=1)
+    axes, wide_axes = principal_axes(train), principal_axes(wide)
     assert float(wide_axes.inverse_std[-1]) == 0
     fits = []
-    for own, rows in ((axes, features.train_features), (wide_axes, wide)):
+    for own, rows in ((axes, train), (wide_axes, wide)):
         placed = own.apply(rows)
-        regression = LogisticRegression(placed, features.train_labels, own.variances, 5, 500)
+        regression = LogisticRegression(placed, known, own.variances, 5, 500)
         fits.append(predict(placed, regression.fit(0.1, torch.ones(400))))
     assert np.mean(fits[0] == fits[1]) > 0.995
 
@@ -103,25 +94,23 @@ def test_held_out_is_stratified_and_seeded():
     assert [int(held_out(labels, 0.99, seed=0)[labels == label].sum()) for label in range(4)] == [49, 19, 1, 0]
 
 
+def test_shots_are_balanced_nested_and_seeded():
+    labels = np.array([0] * 50 + [1] * 20 + [2] * 2)
+    five, ten = (draw_shots(labels, shots, 0, "test", 1) for shots in (5, 10))
+    assert np.bincount(labels[five]).tolist() == [5, 5, 2] and np.bincount(labels[ten]).tolist() == [10, 10, 2]
+    assert set(five) < set(ten)
+    assert five.tolist() != draw_shots(labels, 5, 0, "test", 2).tolist()
+
+
 def test_nothing_to_hold_out_is_a_user_error():
-    features = made_features(5, 5)  # one image of each class
+    given = given_of(made_features(5, 5), "toy")  # one image of each class
     with pytest.raises(UserError, match="no class of the train split has two images"):
-        probe_rows(features, SETTINGS, "r", "t")
+        probe_answers(given, SETTINGS)
 
 
-def test_the_choice_and_the_fit_never_see_the_test_labels():
-    features = made_features(400, 300)
-    turned = Features(
-        features.train_features,
-        features.train_labels,
-        features.test_features,
-        (features.test_labels + 1) % 5,
-        features.description,
-    )
-    right = {row[6]: float(row[4]) for row in probe_rows(features, SETTINGS, "r", "t") if row[3] == "top1"}
-    wrong = {row[6]: float(row[4]) for row in probe_rows(turned, SETTINGS, "r", "t") if row[3] == "top1"}
-    assert right.keys() == wrong.keys() == {"0", "1"}
-    assert all(right[seed] > 60 and wrong[seed] < 20 for seed in right)
+def test_several_labels_are_refused():
+    with pytest.raises(UserError, match="the images of the task toy have several labels, and linear_probe knows one"):
+        probe_answers(given_of(several_labels(20, 10), "toy"), SETTINGS)
 
 
 def test_the_smallest_of_equally_good_values_is_chosen():
@@ -135,21 +124,18 @@ def test_the_smallest_of_equally_good_values_is_chosen():
 
 
 def test_fewer_images_than_dimensions():
-    rows = probe_rows(made_features(25, 50, dims=200), SETTINGS, "r", "t")
-    assert all(0 <= float(row[4]) <= 100 for row in rows)
-    assert len(rows) == 4
+    features = made_features(25, 50, dims=200)
+    answers = probe_answers(given_of(features, "toy"), SETTINGS)
+    assert [answer.seed for answer in answers] == [0, 1]
+    assert all(top1(answer.predicted, features.test_labels) > 20 for answer in answers)
 
 
 def test_main(tmp_path: Path):
-    save_features(tmp_path / "features", made_features(300, 100))
-    arguments = ["--recipe", SETTINGS.model_dump_json(), "--run", "r", "--task", "t"]
-    arguments += ["--features", str(tmp_path / "features"), "--threads", "1"]
-    for name in ("first", "second"):
-        main([*arguments, "--out", str(tmp_path / name)])
-    assert (tmp_path / "first").read_bytes() == (tmp_path / "second").read_bytes()
-    with (tmp_path / "first").open() as handle:
-        rows = list(csv.DictReader(handle))
+    rows, predictions = run_main(linear_probe, tmp_path, made_features(300, 100), SETTINGS)
     assert [(row["protocol"], row["seed"], row["metric"]) for row in rows] == [
         ("linear_lbfgs", seed, metric) for seed in "01" for metric in ("top1", "mean_per_class")
     ]
     assert all(row["n"] == "100" and row["chance"] == "20.0000" for row in rows)
+    assert all(row["selected_on"].startswith("60 held-out train images") for row in rows)
+    assert '"chosen":{"c":' in rows[0]["settings"]
+    assert [each["seed"] for each in predictions] == ["0", "1"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,13 @@ def detection(image_id: str, score: float = 0.0, **values: Any) -> dict[str, Any
 
 def duplicate(image_id: str, cluster: str, reason: str, **values: Any) -> dict[str, Any]:
     return row(DUPLICATES, image_id=image_id, cluster=cluster, reason=reason, **{"mirrored": False, **values})
+
+
+def counted(duplicates: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return rows of DUPLICATES with the number of members of their cluster."""
+    rows = list(duplicates)
+    sizes = Counter(each["cluster"] for each in rows)
+    return [{**each, "members": sizes[each["cluster"]]} for each in rows]
 
 
 def verdict(image_id: str, reason: str = "", **values: Any) -> dict[str, Any]:

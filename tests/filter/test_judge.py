@@ -10,12 +10,29 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from scripts.filter.judge import main, passes
+from scripts.filter.judge import main
+from scripts.filter.rules import at_least
 from scripts.lib.errors import UserError
 from scripts.lib.tables import CANDIDATES, DETECTIONS, DOWNLOADS, DUPLICATES, INSPECTIONS, VERDICTS
-from tests.filter.made import candidate, detection, download, duplicate, inspection, save
+from tests.filter.made import candidate, counted, detection, download, duplicate, inspection, save
 
-RECIPE = {"min_side": 64, "min_colour_std": 1.0, "face_scores": {"fa": 0.5}, "person_scores": {"pa": 0.7, "pb": 0.3}}
+EMBEDDED = {"max_face_regions": 0, "max_thumbnail_distance": 8}
+
+
+def rules(fa: dict[str, float], people: dict[str, float], **reviews: dict[str, float]) -> list[dict[str, Any]]:
+    return [
+        {"name": reason, "reason": reason, "combine": "any", "drop": drop, "review": reviews.get(reason, {})}
+        for reason, drop in (("face", fa), ("person", people))
+    ]
+
+
+RECIPE = {
+    "min_side": 64,
+    "min_colour_std": 1.0,
+    "embedded": EMBEDDED,
+    "suspicious_from": None,
+    "rules": rules({"fa": 0.5}, {"pa": 0.7, "pb": 0.3}),
+}
 
 
 class Case:
@@ -64,7 +81,7 @@ class Case:
             *("--candidates", save(folder / "made-000.parquet", self.candidates + other, CANDIDATES)),
             *("--status", save(folder / "status.parquet", self.status.values(), DOWNLOADS)),
             *("--inspection", save(folder / "inspection.parquet", self.inspections.values(), INSPECTIONS)),
-            *("--duplicates", save(folder / "duplicates.parquet", self.duplicates, DUPLICATES)),
+            *("--duplicates", save(folder / "duplicates.parquet", counted(self.duplicates), DUPLICATES)),
             *("--faces", tables["fa"], "--people", tables["pa"], tables["pb"]),
             *("--human-verdicts", str(human) if self.human else "", "--out", str(folder / "out.parquet")),
         ]
@@ -104,8 +121,8 @@ def test_one_image_for_each_reason(tmp_path: Path, caplog: pytest.LogCaptureFixt
         "f": ("near_duplicate", "of k, distance 3, mirrored"),
         "g": ("human_verdict", "reviewer Ann"),
         "h": ("detector_failed", "pa: RuntimeError: x"),
-        "i": ("face", "fa 0.930 >= 0.5"),
-        "j": ("person", "pa 0.700 >= 0.7; pb 0.900 >= 0.3"),
+        "i": ("face", "face: fa 0.930 >= 0.5"),
+        "j": ("person", "person: pa 0.700 >= 0.7; pb 0.900 >= 0.3"),
         "k": ("", ""),
         "l": ("", "reviewer Bob"),
     }
@@ -118,7 +135,7 @@ def test_the_first_reason_wins_when_all_hold(tmp_path: Path):
     case.status["a"].update(reason="too_large", detail="9 bytes")
     kept_inspections, kept_scores = case.inspections, case.scores
     case.inspections, case.scores = {}, {name: {} for name in case.scores}
-    case.duplicates = [duplicate("a", "b", "exact_duplicate")]
+    case.duplicates = [duplicate("a", "b", "exact_duplicate"), duplicate("b", "b", "")]
     case.human = "a,drop,Ann\n"
     assert case.judge()["a"][0] == "too_large"
     case.status["a"].update(reason="", detail="")
@@ -135,8 +152,13 @@ def test_the_first_reason_wins_when_all_hold(tmp_path: Path):
     case.inspections["a"].update(colour_std=9.0)
     assert case.judge()["a"][0] == "exact_duplicate"
     case.duplicates = []
+    case.inspections["a"].update(face_regions=1, thumbnail_distance=30)
     assert case.judge()["a"][0] == "human_verdict"
     case.human = ""
+    assert case.judge()["a"] == ("tagged_person", "1 tagged in the file's metadata > 0")
+    case.inspections["a"].update(face_regions=0)
+    assert case.judge()["a"] == ("thumbnail_differs", "thumbnail 30 bits from the picture > 8")
+    case.inspections["a"].update(thumbnail_distance=None)
     assert case.judge()["a"][0] == "detector_failed"
     case.score("a", pb=0.9)
     assert case.judge()["a"][0] == "face"
@@ -147,23 +169,138 @@ def test_the_first_reason_wins_when_all_hold(tmp_path: Path):
 
 
 def test_a_reviewer_keeps_against_detectors_and_against_nothing_else(tmp_path: Path, caplog: pytest.LogCaptureFixture):
-    case = Case(tmp_path, *"abcd")
+    case = Case(tmp_path, *"abcde")
     case.duplicates = [duplicate("a", "d", "near_duplicate"), duplicate("d", "d", "")]
+    case.inspections["e"].update(face_regions=3, thumbnail_distance=40)
     case.inspections["b"].update(height=10)
     case.scores["fa"]["c"] = detection("c", reason="detector_failed", detail="x")
-    case.human = "a,keep,Ann\nb,keep,Ann\nc,keep,Ann\nunknown,keep,Ann\n"
+    case.human = "a,keep,Ann\nb,keep,Ann\nc,keep,Ann\ne,keep,Ann\nunknown,keep,Ann\n"
     verdicts = case.judge()
-    assert [verdicts[name][0] for name in "abcd"] == ["near_duplicate", "too_small", "", ""]
+    assert [verdicts[name][0] for name in "abcde"] == ["near_duplicate", "too_small", "", "", ""]
     assert "2 images that a reviewer wants kept stay dropped" in caplog.text
+
+
+def test_a_band_waits_for_a_reviewer_unless_a_later_rule_drops(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    caplog.set_level(logging.INFO)
+    case = Case(tmp_path, *"abcdefg")
+    case.recipe = {**RECIPE, "rules": rules({"fa": 0.5}, {"pa": 0.7}, face={"fa": 0.2}, person={"pa": 0.4, "pb": 0.3})}
+    case.score("a", fa=0.2)
+    case.score("b", fa=0.3, pa=0.9)
+    case.score("c", fa=0.1999)
+    case.score("d", pa=0.5, pb=0.6)
+    case.score("e", fa=0.6, pa=0.5)
+    case.score("f", fa=0.3)
+    case.score("g", fa=0.3)
+    case.human = "f,keep,Ann\ng,drop,Ann\n"
+    assert case.judge() == {
+        "a": ("awaits_review", "review by face: fa 0.200 >= 0.2"),
+        "b": ("person", "person: pa 0.900 >= 0.7"),
+        "c": ("", ""),
+        "d": ("awaits_review", "review by person: pa 0.500 >= 0.4; pb 0.600 >= 0.3"),
+        "e": ("face", "face: fa 0.600 >= 0.5"),
+        "f": ("", "reviewer Ann"),
+        "g": ("human_verdict", "reviewer Ann"),
+    }
+    assert "'read': 7, 'kept': 2" in caplog.text and "'awaits_review': 2" in caplog.text
+
+
+def test_the_order_of_the_rules_gives_the_reason(tmp_path: Path):
+    case = Case(tmp_path, "a")
+    case.score("a", fa=0.9, pa=0.9)
+    assert case.judge()["a"][0] == "face"
+    case.recipe = {**RECIPE, "rules": RECIPE["rules"][::-1]}
+    assert case.judge()["a"][0] == "person"
+
+
+def test_a_committee_weighs_scores_and_the_size_of_the_best_box(tmp_path: Path):
+    """By hand: log odds of 0.5 are 0, of 0.9 ln 9; a box of 20 x 10 in 200 x 100 covers a hundredth."""
+    case = Case(tmp_path, *"abc")
+    voices = [{"detector": "pa", "score": 1.0, "area": -0.5}, {"detector": "fa", "score": 2.0, "area": 0.0}]
+    rule = {"name": "both", "reason": "person", "combine": "logistic", "bias": -1.0, "voices": voices}
+    limits = {"score_range": [0.1, 0.9], "drop": 0.9, "review": 0.2}
+    names = {"name": "pb", "reason": "person", "combine": "any", "drop": {"pb": 0.9}, "review": {}}
+    case.recipe = {**RECIPE, "rules": [{**rule, **limits}, names]}
+    box = {"x0": 10.0, "y0": 0.0, "x1": 30.0, "y1": 10.0, "score": 0.5}
+    worse = {"x0": 0.0, "y0": 0.0, "x1": 200.0, "y1": 100.0, "score": 0.4}
+    case.scores["pa"]["a"] = detection("a", 0.5, boxes=[box, worse])
+    case.scores["fa"]["a"] = detection("a", 0.5)
+    case.scores["pa"]["b"] = detection("b", 0.99, boxes=[box])  # cut to 0.9
+    case.scores["fa"]["b"] = detection("b", 0.5)
+    case.scores["pa"]["c"] = detection("c", 0.0)  # no box: score cut to 0.1, size without weight
+    case.scores["fa"]["c"] = detection("c", 0.5)
+    sums = {"a": -1 - 0.5 * np.log(0.01), "b": -1 + np.log(9) - 0.5 * np.log(0.01), "c": -1 + np.log(1 / 9)}
+    odds = {name: 1 / (1 + np.exp(-value)) for name, value in sums.items()}
+    assert odds["b"] > 0.9 > odds["a"] > 0.2 > odds["c"]
+    assert case.judge() == {
+        "a": ("awaits_review", f"review by both: {odds['a']:.3f} >= 0.2 (pa 0.500, fa 0.500)"),
+        "b": ("person", f"both: {odds['b']:.3f} >= 0.9 (pa 0.990, fa 0.500)"),
+        "c": ("", ""),
+    }
+
+
+def _nothing(case: Case) -> None:
+    for image_id in case.scores["fa"]:
+        case.score(image_id, fa=0.0)
+
+
+def _never_enough(case: Case) -> None:
+    for image_id in case.scores["fa"]:
+        case.score(image_id, fa=0.4999)
+
+
+def _always(case: Case) -> None:
+    for image_id in case.scores["pb"]:
+        case.score(image_id, pb=0.31)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (
+            _nothing,
+            r"detector fa \(\S+/fa/0\.parquet\) found nothing in any of 4 images.*weights.*colour order.*threshold",
+        ),
+        (_never_enough, r"detector fa \(.*gives none of 4 images its lowest threshold 0\.5 \(highest: 0\.500\)"),
+        (_always, r"detector pb \(.*gives each of 4 images 0\.3 or more \(lowest: 0\.310\)"),
+    ],
+)
+def test_what_no_collection_gives_stops_large_parts_and_warns_on_small_ones(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, spoil: Callable[[Case], None], message: str
+):
+    case = Case(tmp_path, *"abcd")
+    case.score("a", fa=0.9, pa=0.9)
+    case.score("b", pb=0.4)
+    case.recipe = {**RECIPE, "suspicious_from": 4}
+    case.judge()
+    assert not caplog.records
+    (tmp_path / "out.parquet").unlink()
+    spoil(case)
+    with pytest.raises(UserError, match=message):
+        case.judge()
+    assert not (tmp_path / "out.parquet").exists()
+    for limit in (5, None):
+        case.recipe = {**RECIPE, "suspicious_from": limit}
+        caplog.clear()
+        assert len(case.judge()) == 4
+        assert [record.levelname for record in caplog.records] == ["WARNING"]
+
+
+def test_failed_images_are_not_evidence_of_a_detector_that_finds_nothing(tmp_path: Path):
+    case = Case(tmp_path, *"abcd")
+    case.score("a", fa=0.9, pa=0.9)
+    for image_id in "bcd":
+        case.scores["fa"][image_id] = detection(image_id, reason="detector_failed", detail="x")
+    case.recipe = {**RECIPE, "suspicious_from": 2}
+    assert [reason for reason, _ in case.judge().values()] == ["face", *["detector_failed"] * 3]
 
 
 @pytest.mark.parametrize("threshold", [0.1, 0.3, 0.5, 0.7, 0.9, 1.0])
 def test_a_score_equal_to_the_threshold_drops_and_the_next_below_does_not(tmp_path: Path, threshold: float):
     below = float(np.nextafter(np.float32(threshold), np.float32(0)))
-    assert passes(float(np.float32(threshold)), threshold)
-    assert not passes(below, threshold)
+    assert at_least(float(np.float32(threshold)), threshold)
+    assert not at_least(below, threshold)
     case = Case(tmp_path, "a", "b")
-    case.recipe = {**RECIPE, "face_scores": {"fa": threshold}, "person_scores": {"pa": 1.0, "pb": 1.0}}
+    case.recipe = {**RECIPE, "rules": rules({"fa": threshold}, {"pa": 1.0, "pb": 1.0})}
     case.score("a", fa=threshold)
     case.score("b", fa=below)
     assert [reason for reason, _ in case.judge().values()] == ["face", ""]
@@ -216,11 +353,11 @@ def _without_status(case: Case) -> None:
 
 
 def _unknown_detector(case: Case) -> None:
-    case.recipe = {**RECIPE, "face_scores": {"fa": 0.5, "fb": 0.5}}
+    case.recipe = {**RECIPE, "rules": rules({"fa": 0.5, "fb": 0.5}, {"pa": 0.7, "pb": 0.3})}
 
 
 def _unasked_detector(case: Case) -> None:
-    case.recipe = {**RECIPE, "person_scores": {"pa": 0.5}}
+    case.recipe = {**RECIPE, "rules": rules({"fa": 0.5}, {"pa": 0.5})}
 
 
 @pytest.mark.parametrize(
@@ -230,8 +367,8 @@ def _unasked_detector(case: Case) -> None:
         (_with_stranger, r"fa/0\.parquet does not fit .*first: z"),
         (_without_inspection, r"inspection\.parquet does not fit .*first: a"),
         (_without_status, r"1 rows where the part has 2 candidates .*'a', 'made', 'made-000', 0"),
-        (_unknown_detector, r"\['fa', 'fb'\].*\['fa'\]"),
-        (_unasked_detector, r"\['pa'\].*\['pa', 'pb'\]"),
+        (_unknown_detector, r"\['fa', 'fb', 'pa', 'pb'\].*\['fa', 'pa', 'pb'\]"),
+        (_unasked_detector, r"\['fa', 'pa'\].*\['fa', 'pa', 'pb'\]"),
     ],
 )
 def test_tables_that_do_not_belong_together_are_named(tmp_path: Path, spoil: Callable[[Case], None], message: str):

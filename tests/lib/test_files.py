@@ -43,3 +43,10 @@ def test_no_tables_give_an_empty_one(tmp_path: Path) -> None:
 def test_json_is_sorted_and_ends_with_a_newline(tmp_path: Path) -> None:
     files.write_json(tmp_path / "x.json", {"b": 1, "a": "ü"})
     assert (tmp_path / "x.json").read_text(encoding="utf-8") == '{\n  "a": "ü",\n  "b": 1\n}\n'
+
+
+def test_leftovers_of_killed_writers_are_removed(tmp_path: Path) -> None:
+    for name in (".0.tar.0123456789ab.part", ".0.tar.x.part", ".00.tar.0123456789ab.part", "0.tar", ".0.tar.etag"):
+        (tmp_path / name).write_bytes(b"x")
+    files.remove_leftovers(tmp_path / "0.tar")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".0.tar.etag", ".00.tar.0123456789ab.part", "0.tar"]

@@ -25,6 +25,7 @@ RUN: dict[str, Any] = {
     "epochs": 3,
     "batch_size": 8,
     "precision": "fp32",
+    "augmentation_backend": "pil",
     "checkpoint_every_steps": 2,
     "cost": "seconds",
     "expected": "nothing",
@@ -104,7 +105,9 @@ def make_shards(folder: Path, images: int, count: int = 2) -> tuple[list[Path], 
                 member = tar.add(f"{shard}/{image_id}.jpg", content)
                 place = {"member": member.name, "offset": member.offset, "size": member.size}
                 sha256 = hashlib.sha256(content).hexdigest()
-                rows.append({"image_id": image_id, "shard": shard, "sha256": sha256, **place})
+                row = {"image_id": image_id, "shard": shard, "sha256": sha256, **place}
+                row |= {"source_sha256": sha256, "source_metadata": ""}
+                rows.append(row)
         write_table(folder / f"{shard}.parquet", table_of(rows, SHARD_INDEX))
         tars.append(folder / f"{shard}.tar")
         indexes.append(folder / f"{shard}.parquet")

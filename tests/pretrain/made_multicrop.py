@@ -31,6 +31,7 @@ SHARED: dict[str, Any] = {
     "epochs": 3,
     "batch_size": 8,
     "precision": "fp32",
+    "augmentation_backend": "pil",
     "checkpoint_every_steps": 2,
     "cost": "seconds",
     "expected": "nothing",

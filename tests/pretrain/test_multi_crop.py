@@ -12,6 +12,7 @@ from torch import nn
 from torchvision import transforms
 
 from scripts.lib.draws import generator
+from scripts.pretrain.backend import load_backend
 from scripts.pretrain.contract import normalised
 from scripts.pretrain.multi_crop import MultiCrop, apply_crop_parameters, draw_crop_parameters, forward_by_size
 from scripts.pretrain.settings_multicrop import CropGroup, MultiCropAugmentation
@@ -55,7 +56,7 @@ def test_pixels_are_those_of_the_official_transforms(
         view = view.filter(ImageFilter.GaussianBlur(radius=drawn.blur_sigma))
     if drawn.solarise:
         view = ImageOps.solarize(view)
-    assert np.array_equal(np.array(apply_crop_parameters(image, drawn, settings)), np.array(view))
+    assert np.array_equal(np.array(apply_crop_parameters(load_backend("pil"), image, drawn, settings)), np.array(view))
 
 
 def test_shares() -> None:
@@ -73,7 +74,7 @@ def test_shares() -> None:
 
 
 def test_each_crop_is_drawn_by_itself_and_depends_on_its_draws_alone() -> None:
-    views = MultiCrop(MultiCropAugmentation.model_validate_json(json.dumps({"crops": [CROP, SMALL]})))
+    views = MultiCrop(MultiCropAugmentation.model_validate_json(json.dumps({"crops": [CROP, SMALL]})), "pil")
     crops = views(picture(0), lambda view: generator(0, "view", view))
     assert [tuple(crop.shape) for crop in crops] == [(3, 32, 32)] * 2 + [(3, 16, 16)] * 3
     assert len({crop.numpy().tobytes() for crop in crops}) == 5

@@ -10,14 +10,14 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from scripts.lib.errors import UserError
-from scripts.pretrain.augment import to_tensor
+from scripts.pretrain.backends.pil import to_tensor
 from scripts.pretrain.contract import ViewDraws
 from scripts.pretrain.settings import MocoAugmentation
 from scripts.pretrain.shard_images import EpochBatches, ShardImages, epoch_order, list_images
 from scripts.pretrain.views import IndependentViews
 from tests.pretrain.made import RUN, drawing, make_shards
 
-VIEWS = IndependentViews(MocoAugmentation.model_validate_json(json.dumps(RUN["augmentation"])), count=2)
+VIEWS = IndependentViews(MocoAugmentation.model_validate_json(json.dumps(RUN["augmentation"])), "pil", count=2)
 
 
 def batches(folder: Path, workers: int, start: int = 0, seed: int = 0) -> list[list[Tensor]]:

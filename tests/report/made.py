@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from PIL import Image
 
 from scripts.lib.files import table_of, write_table
@@ -81,6 +82,19 @@ def write_account(path: Path, read: int, kept: int, rejected: dict[str, int], **
     return path
 
 
+def account_flags(*accounts: Path) -> list[str]:
+    """Return the flags for accounts, with tables of as many rows as they count beside them."""
+    flags: dict[str, list[str]] = {"--accounts": [], "--candidates": [], "--rejected": []}
+    for path in accounts:
+        account = json.loads(path.read_text())
+        tables = {"--candidates": account["kept"], "--rejected": sum(account["rejected"].values())}
+        flags["--accounts"].append(str(path))
+        for flag, rows in tables.items():
+            flags[flag].append(str(path.with_name(f"{path.stem}.{flag.strip('-')}.parquet")))
+            write_table(flags[flag][-1], pa.table({"row": list(range(rows))}))
+    return [word for flag, paths in flags.items() for word in (flag, *paths)]
+
+
 def train_recipe(queue_size: int, name: str = "run_one") -> str:
     augmentation = {
         "image_size": 64,
@@ -100,6 +114,7 @@ def train_recipe(queue_size: int, name: str = "run_one") -> str:
         "epochs": 2,
         "batch_size": 8,
         "precision": "fp32",
+        "augmentation_backend": "pil",
         "checkpoint_every_steps": 10,
         "cost": "none",
         "expected": "nothing",

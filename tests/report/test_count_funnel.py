@@ -3,15 +3,16 @@ from __future__ import annotations
 import json
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from scripts.lib.accounting import Account
 from scripts.lib.errors import UserError
+from scripts.lib.files import write_table
 from scripts.report.accounts import read_account, read_funnel
-from scripts.report.count_funnel import count_selection, join_funnel, main
-from tests.report.made import selection_row, write_account, write_selection
+from scripts.report.count_funnel import join_funnel, main
+from tests.report.made import account_flags, selection_row, write_account, write_selection
 
 
 def test_funnel_is_the_sum_of_both_ends(tmp_path: Path):
@@ -21,7 +22,7 @@ def test_funnel_is_the_sum_of_both_ends(tmp_path: Path):
     rows = [selection_row(f"{index}", reason) for index, reason in enumerate(reasons)]
     selection = write_selection(tmp_path / "select.parquet", rows)
     out = tmp_path / "funnel.json"
-    main(["--accounts", str(first), str(second), "--selection", str(selection), "--out", str(out)])
+    main([*account_flags(first, second), "--selection", str(selection), "--out", str(out)])
     assert json.loads(out.read_text()) == {
         "read": 13,
         "kept": 2,
@@ -31,7 +32,7 @@ def test_funnel_is_the_sum_of_both_ends(tmp_path: Path):
 
 
 def test_candidates_that_are_not_in_the_selection_are_found():
-    with pytest.raises(AssertionError, match="kept 5 rows, the selection has 4"):
+    with pytest.raises(UserError, match=r"kept 5 rows, the selection .* has 4"):
         join_funnel([Account(read=5, kept=5, rejected={})], Counter({"": 4}))
 
 
@@ -44,10 +45,18 @@ def test_no_rows_at_all():
     assert join_funnel([Account(read=0, kept=0, rejected={})], Counter()) == {"read": 0, "kept": 0, "rejected": {}}
 
 
-@pytest.mark.parametrize("row", [selection_row("a", "face", keep=True), selection_row("a", "", keep=False)])
-def test_a_row_must_not_contradict_itself(tmp_path: Path, row: Any):
-    with pytest.raises(AssertionError, match="keep ="):
-        count_selection(write_selection(tmp_path / "select.parquet", [row]))
+@pytest.mark.parametrize("flag", ["--candidates", "--rejected"])
+def test_tables_of_other_accounts_are_found(tmp_path: Path, flag: str):
+    account = write_account(tmp_path / "a-000.json", 10, 4, {"licence": 6})
+    selection = write_selection(tmp_path / "select.parquet", [selection_row(f"{index}") for index in range(4)])
+    flags = [*account_flags(account), "--selection", str(selection), "--out", str(tmp_path / "funnel.json")]
+    table = flags[flags.index(flag) + 1]
+    write_table(table, pa.table({"row": list(range(5))}))
+    with pytest.raises(UserError, match=rf"a-000\.{flag.strip('-')}\.parquet has 5 rows, and the account"):
+        main(flags)
+    flags[flags.index(flag) + 1] = str(tmp_path / "b-000.parquet")
+    with pytest.raises(UserError, match="must name the same files"):
+        main(flags)
 
 
 @pytest.mark.parametrize(

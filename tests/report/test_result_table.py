@@ -7,14 +7,16 @@ from typing import Any
 import pytest
 
 from scripts.lib.errors import UserError
+from scripts.lib.tables import RESULT_COLUMNS
 from scripts.report.result_table import read_results
 
-HEADER = "run,task,protocol,metric,value,n,seed,chance\n"
+HEADER = ",".join(RESULT_COLUMNS) + "\n"
+MORE = "," * (len(RESULT_COLUMNS) - 8)  # the columns that may be empty
 
 
 def table(folder: Path, *rows: str):
     path = folder / "results.csv"
-    path.write_text(HEADER + "".join(f"{row}\n" for row in rows))
+    path.write_text(HEADER + "".join(f"{row}{MORE * (row.count(',') == 7)}\n" for row in rows))
     return path
 
 
@@ -33,6 +35,11 @@ def test_seeds_are_averaged_and_the_twin_stands_beside(tmp_path: Path):
 def test_one_fit_has_no_spread_and_a_missing_twin_no_difference(tmp_path: Path):
     (score,) = read_results(table(tmp_path, "a,t,knn20,top1,50,100,,10"))
     assert score.spread is None and score.twin is None and score.difference is None
+
+
+def test_a_row_of_episodes_brings_its_own_spread(tmp_path: Path):
+    (score,) = read_results(table(tmp_path, "a,t,few_shot,top1,50,100,,20,49,51,8.5,600,,{},{}"))
+    assert (score.spread, score.repeats, score.seeds) == (8.5, 600, 1)
 
 
 def test_order_is_that_of_numbers_and_no_row_is_lost(tmp_path: Path):

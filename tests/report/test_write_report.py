@@ -10,20 +10,33 @@ from typing import Any
 
 import pytest
 
+from scripts.lib.human_figures import LeakRate, ReviewFigures
 from scripts.lib.reasons import all_reasons
+from scripts.lib.tables import RESULT_COLUMNS
 from scripts.report.count_funnel import main as count_funnel
 from scripts.report.draw_contact_sheets import main as draw_contact_sheets
 from scripts.report.draw_curves import main as draw_curves
 from scripts.report.draw_funnel import main as draw_funnel
 from scripts.report.write_report import main
-from tests.report.made import HOSTILE, jpeg, selection_row, train_recipe, write_account, write_part, write_selection
+from tests.report.made import (
+    HOSTILE,
+    account_flags,
+    jpeg,
+    selection_row,
+    train_recipe,
+    write_account,
+    write_part,
+    write_selection,
+)
+from tests.report.people import NOBODY, one_audit, people_flags, two_reviewers
 
 VOID = {"meta", "img", "br", "path", "rect", "use", "line", "circle"}
+MORE = "," * (len(RESULT_COLUMNS) - 8)  # the columns that may be empty
 RESULTS = [
-    "run,task,protocol,metric,value,n,seed,chance",
-    "run_one,fractals,knn20,top1,41.25,100,,10",
-    "run_one-untrained,fractals,knn20,top1,30.0,100,,10",
-    *(f"run_one,imagenet1k,linear_probe,top1,{59 + seed},50000,{seed},0.1" for seed in range(3)),
+    ",".join(RESULT_COLUMNS),
+    f"run_one,fractals,knn20,top1,41.25,100,,10{MORE}",
+    f"run_one-untrained,fractals,knn20,top1,30.0,100,,10{MORE}",
+    *(f"run_one,imagenet1k,linear_lbfgs,top1,{59 + seed},50000,{seed},0.1{MORE}" for seed in range(3)),
 ]
 
 
@@ -75,9 +88,56 @@ def recipe(**given: Any):
                 "expected": "59.5 <b>",
             }
         ],
-        "thresholds": {"retinaface": 0.5, "hog": 0.9},
+        "review_pages": "../filter/list_review_pages.html",
+        "rules": [
+            {"name": "face", "reason": "face", "drop": "retinaface ≥ 0.5", "review": ""},
+            {"name": "person", "reason": "person", "drop": "hog ≥ 0.9", "review": "hog ≥ 0.7"},
+        ],
     }
     return json.dumps(settings | given)
+
+
+def share(value: float, images: int = 100):
+    return {"share": value, "low": value - 0.05, "high": value + 0.05, "images": images}
+
+
+def tuning_files(folder: Path) -> list[str]:
+    """Write what tune_threshold writes for one committee and return the flags that name it."""
+    point = {"scorer": "both", "drop": None, "review": None, "reading": "held_out"}
+    nothing = {"people_in_review": share(0.0), "others_in_review": share(0.0)}
+    count = {"column": "", "value": "", "label": f"person{HOSTILE}", "in_review": share(0.2)}
+    figures = {
+        "people": 227,
+        "others": 409,
+        "apart": {"statue": 14},
+        "unseen": 3,
+        "wanted_recall": 0.99,
+        "max_false_rejects": 0.1,
+        "confidence": 0.95,
+        "folds": 5,
+        "repeats": 20,
+        "curves": [
+            {"scorer": "both", "kind": "committee", "area": 0.978, "low": 0.97, "high": 0.99, "apparent_area": 0.98}
+        ],
+        "points": [
+            {**point, **nothing, "aim": "recall", "people_dropped": share(0.986), "others_dropped": share(0.302)},
+            {**point, **nothing, "aim": "false_rejects", "people_dropped": share(0.9), "others_dropped": share(0.1)},
+            {
+                **point,
+                "aim": "band",
+                "people_dropped": share(0.9),
+                "others_dropped": share(0.1),
+                "people_in_review": share(0.0875),
+                "others_in_review": share(0.2),
+            },
+        ],
+        "counts": [
+            {"filter": name, **count, "dropped": share(dropped), "kept": share(0.8 - dropped)}
+            for name, dropped in (("configured", 0.7), ("reference", 0.6))
+        ],
+    }
+    (folder / "figures.json").write_text(json.dumps(figures))
+    return ["--tuning", str(folder / "figures.json"), "--tuning-figure", str(folder / "f.svg")]
 
 
 def make_page(
@@ -85,6 +145,9 @@ def make_page(
     rows: list[dict[str, Any]],
     results: Sequence[str] = RESULTS,
     sheets: Sequence[str] = ("kept", "face", "not_sampled"),
+    reviews: ReviewFigures = NOBODY,
+    leak: LeakRate | None = None,
+    tuned: bool = False,
     **given: Any,
 ) -> str:
     """Run all steps of the report on made inputs and return the page's text."""
@@ -93,7 +156,7 @@ def make_page(
     selection = write_selection(folder / "select.parquet", rows)
     write_part(folder, "0", {row["image_id"]: jpeg(index) for index, row in enumerate(rows)}, {})
     funnel = str(folder / "funnel.json")
-    count_funnel(["--accounts", str(account), "--selection", str(selection), "--out", funnel])
+    count_funnel([*account_flags(account), "--selection", str(selection), "--out", funnel])
     draw_funnel(["--funnel", funnel, "--png", str(folder / "f.png"), "--svg", str(folder / "f.svg")])
     metrics = folder / "metrics.csv"
     metrics.write_text("step,epoch,loss,learning_rate\n" + "".join(f"{step},0,5.{step},0.1\n" for step in range(9)))
@@ -106,8 +169,10 @@ def make_page(
     (folder / "results.csv").write_text("\n".join(results) + "\n")
     figures = ["--funnel", funnel, "--funnel-figure", str(folder / "f.svg"), "--curves", str(folder / "run_one.svg")]
     tables = ["--results", str(folder / "results.csv"), "--selection", str(selection)]
+    tables += people_flags(folder, reviews, leak)
     out = folder / "index.html"
-    main(["--recipe", recipe(**given), *figures, "--sheets", *paths, *tables, "--out", str(out)])
+    tuning = tuning_files(folder) if tuned else ["--tuning", "--tuning-figure"]
+    main(["--recipe", recipe(**given), *figures, "--sheets", *paths, *tables, *tuning, "--out", str(out)])
     return out.read_text(encoding="utf-8")
 
 
@@ -124,13 +189,30 @@ def page(tmp_path_factory: pytest.TempPathFactory):
     return make_page(tmp_path_factory.mktemp("page"), ROWS)
 
 
+def test_labelled_images_have_a_section_when_something_was_tuned(page: str, tmp_path: Path):
+    assert "On labelled images" not in page and "#labelled" not in page
+    found = Page(make_page(tmp_path / "page", ROWS, tuned=True))
+    assert "227 images with people and 409 without, apart from them 14 statue. 3 labelled images are not" in found.text
+    assert "0.978 [0.970, 0.990]" in found.text  # area
+    assert "0.986 [0.936, 1.036], 0.302 [0.252, 0.352]" in found.text  # at the wanted recall
+    assert "0.988; 0.200 [0.150, 0.250]" in found.text  # people dropped or in review; others in review
+    assert "0.700 [0.650, 0.750]" in found.text and "0.600 [0.550, 0.650]" in found.text  # configured, reference
+    assert "labelled" in found.ids and len(set(found.ids)) == len(found.ids)
+    assert not found.tags & {"script", "iframe"}
+
+
+def test_the_rules_are_on_the_page_in_their_order(page: str):
+    text = Page(page).text
+    assert text.index("retinaface ≥ 0.5") < text.index("hog ≥ 0.9") < text.index("hog ≥ 0.7")
+
+
 def test_the_page_holds_no_script_and_loads_nothing(page: str):
     found = Page(page)
     assert not found.tags & {"script", "iframe", "object", "embed", "link", "base", "form", "foreignobject"}
     assert not [name for name, _ in found.attributes if name.startswith("on")]
     for name, value in found.attributes:
         if name in ("src", "href", "xlink:href", "action", "data"):
-            assert value.startswith(("data:image/png;base64,", "#")), (name, value[:60])
+            assert value.startswith(("data:image/png;base64,", "#", "../filter/")), (name, value[:60])
     assert "@import" not in page and not re.search(r"url\((?!#)", page)
     policy = (
         dict(found.attributes)["content"] if False else re.search(r'Content-Security-Policy" content="([^"]*)"', page)
@@ -193,3 +275,27 @@ def test_a_run_without_results_demo_detectors_or_kept_images(tmp_path: Path):
     assert "No encoder was evaluated" in text and "nothing was trained" in text
     assert "Not fit to clear" not in text and "None of 8 rows" in text
     assert "places205" in text
+
+
+def test_what_nobody_looked_at_is_said(page: str):
+    text = Page(page).text
+    assert "No image was looked at by a reviewer. No image awaits review." in text
+    assert "Not audited: no sample of the kept images has been looked at" in text
+    assert "How many people are left in the selection. Not audited" in text
+    assert 'href="../filter/list_review_pages.html"' in page
+
+
+def test_review_and_audit_are_told(tmp_path: Path):
+    rows = [*ROWS, selection_row("e", "awaits_review"), selection_row("f", "awaits_review")]
+    page = make_page(tmp_path, rows, reviews=two_reviewers(HOSTILE), leak=one_audit(), review_pages="")
+    text = Page(page).text
+    assert "2 reviewers looked at 50 images: 30 keep, 20 drop." in text
+    assert "2 of them were dropped although another reviewer would keep them." in text
+    assert "equal verdicts on 95.0 %; Cohen's kappa of <script>" in text and "and Bob: 0.78 (40 images)." in text
+    assert text.count("2 images await review, left out until then.") == 2
+    assert (
+        text.count("None of 2,995 images drawn by lot from 90,000 kept shows a person: the leak rate is below 0.10 %")
+        == 2
+    )
+    assert "People whom 1 auditor overlooked" in text and "How many people are left in the selection" not in text
+    assert "<script" not in page and "list_review_pages.html" not in page

@@ -14,6 +14,7 @@ from scripts.lib.files import table_of, write_table
 from scripts.lib.identity import part_of
 from scripts.lib.tables import DOWNLOADS, SELECTION
 from scripts.lib.tars import TarWriter
+from tests.lib.made_embedded import exif_block, exif_segment, mwg_regions, segment, with_segments, xmp_segment
 
 BITS = 1  # two parts
 
@@ -47,6 +48,13 @@ class MadeParts:
         write_table(self.selection, table_of(rows, SELECTION))
 
 
+def with_secrets(content: bytes) -> bytes:
+    """Return the same JPEG with a position, a maker note, a thumbnail, a tagged face, a comment and a tail."""
+    tiff = exif_block(gps=True, maker_note=b"secret", thumbnail=picture(99, size=(32, 24)))
+    segments = exif_segment(tiff), xmp_segment(mwg_regions("Face")), segment(0xFE, b"secret")
+    return with_segments(content, *segments) + b"secret"
+
+
 def selected(number: int, content: bytes, **changes: object) -> dict[str, object]:
     image_id = hashlib.md5(f"image {number}".encode()).hexdigest()
     row: dict[str, object] = {
@@ -78,11 +86,17 @@ def selected(number: int, content: bytes, **changes: object) -> dict[str, object
     return {**row, **changes}
 
 
-def make_parts(folder: Path, count: int = 12, drop: tuple[int, ...] = (3, 7)) -> MadeParts:
-    """`count` images in two parts, of which those numbered in `drop` are not kept; number 5 is a PNG."""
+def make_parts(
+    folder: Path, count: int = 12, drop: tuple[int, ...] = (3, 7), secret: tuple[int, ...] = ()
+) -> MadeParts:
+    """`count` images in two parts, of which those numbered in `drop` are not kept; number 5 is a PNG.
+
+    Those numbered in `secret` carry metadata.
+    """
     made = MadeParts(folder)
     for number in range(count):
         content = picture(number, "PNG" if number == 5 else "JPEG")
+        content = with_secrets(content) if number in secret else content
         changes = {"keep": False, "reason": "face", "evidence": "x"} if number in drop else {}
         row = selected(number, content, **changes)
         made.rows.append(row)

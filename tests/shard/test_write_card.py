@@ -8,6 +8,8 @@ import pytest
 import yaml
 
 from scripts.lib.errors import UserError
+from scripts.lib.files import write_json
+from scripts.lib.human_figures import Agreement, LeakRate
 from scripts.shard.card_sections import size_category
 from scripts.shard.markdown import markdown_table, markdown_text
 from scripts.shard.write_card import main
@@ -15,13 +17,14 @@ from tests.shard.made import MadeParts, make_parts
 from tests.shard.test_write_metadata import write
 
 CARD = {"title": 'Photos: a "test" <script>alert(1)</script>', "version": "1", "contact": "a_b@example.org"}
+CARD["embedded_metadata"] = "strip"
 
 
-def card_of(made: MadeParts, out: Path) -> str:
+def card_of(made: MadeParts, out: Path, leak: str = "") -> str:
     _, metadata = write(made, out)
     main(
         ["--recipe", json.dumps(CARD), "--selection", str(made.selection), "--metadata", str(metadata), "--indexes",
-         str(out / "00000.parquet"), str(out / "00001.parquet"), "--out", str(out / "card.md")]
+         str(out / "00000.parquet"), str(out / "00001.parquet"), f"--leak-rate={leak}", "--out", str(out / "card.md")]
     )  # fmt: skip
     return (out / "card.md").read_text(encoding="utf-8")
 
@@ -42,6 +45,34 @@ def test_card_counts(tmp_path: Path) -> None:
     assert f"all together {sum(len(made.contents[str(row['image_id'])]) for row in made.rows if row['keep']):,}" in text
     assert "<script>" not in text.split("---\n", 2)[2]
     assert "a\\_b\\@example\\.org" in text
+
+
+def test_the_card_says_how_many_people_are_left(tmp_path: Path) -> None:
+    made = make_parts(tmp_path)
+    assert "## People who are left\n\nNot audited\\: no sample" in card_of(made, tmp_path / "a")
+    nobody = Agreement(images=0, agree=0, pairs=())
+    counts = {"population": 9, "sample": 3, "looked_at": 3, "people": 1, "seed": 0, "not_of_sample": 0}
+    bounds = {"confidence": 0.95, "lower": 0.0084, "upper": 0.906, "bound": 0.865}
+    leak = LeakRate(status="complete", auditors={"Cy": 3}, agreement=nobody, **counts, **bounds)
+    write_json(tmp_path / "leak.json", leak.model_dump())
+    text = card_of(made, tmp_path / "b", str(tmp_path / "leak.json"))
+    assert (
+        "1 of 3 images drawn by lot from 9 kept shows a person\\: 33 \\%, 95 \\% interval 0\\.84 \\% to 91 \\%" in text
+    )
+
+
+@pytest.mark.parametrize(
+    ("mode", "text"), [("strip", "were removed when the shards were written"), ("keep", "as they were downloaded")]
+)
+def test_card_says_what_became_of_metadata(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str, text: str
+) -> None:
+    monkeypatch.setitem(CARD, "embedded_metadata", mode)
+    card = card_of(make_parts(tmp_path, secret=(0, 3, 4)), tmp_path / "out")  # 3 is not kept
+    assert text in card
+    assert "| a position (EXIF or XMP) | 2 | 20.0% |" in card
+    assert "| tags of faces or persons (XMP) | 2 | 20.0% |" in card
+    assert "| Photoshop or IPTC blocks | 0 | 0.0% |" in card
 
 
 def test_card_is_the_same_again(tmp_path: Path) -> None:
@@ -79,8 +110,9 @@ def test_selection_whose_columns_disagree(tmp_path: Path) -> None:
     _, metadata = write(made, tmp_path / "out")
     made.rows[0]["reason"] = "person"
     made.write_selection()
-    flags = ["--selection", str(made.selection), "--metadata", str(metadata), "--out", str(tmp_path / "card.md")]
-    with pytest.raises(UserError, match="`keep` and `reason` disagree"):
+    flags = ["--selection", str(made.selection), "--metadata", str(metadata), "--leak-rate="]
+    flags += ["--out", str(tmp_path / "card.md")]
+    with pytest.raises(UserError, match="has keep = true and the reason 'person'"):
         main(["--recipe", json.dumps(CARD), *flags])
 
 

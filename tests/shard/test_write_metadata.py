@@ -12,7 +12,7 @@ from scripts.lib.errors import UserError
 from scripts.lib.tables import METADATA
 from scripts.shard.write_metadata import encode_name, float_text, inert_text, main
 from tests.shard.made import MadeParts, make_parts
-from tests.shard.test_write_shards import COUNT, run
+from tests.shard.test_write_shards import COUNT, recipe_of, run
 
 SHARDS = ("00000", "00001")
 
@@ -21,7 +21,7 @@ def write(made: MadeParts, out: Path, count: int = COUNT) -> tuple[Path, Path]:
     table, full = out / "pass_metadata.csv", out / "metadata.parquet"
     indexes = [str(run(made, shard, out)[1]) for shard in SHARDS]
     main(
-        ["--recipe", f'{{"count":{count}}}', "--selection", str(made.selection), "--indexes", *indexes,
+        ["--recipe", recipe_of(count), "--selection", str(made.selection), "--indexes", *indexes,
          "--pass-metadata", str(table), "--metadata", str(full)]
     )  # fmt: skip
     return table, full
@@ -50,6 +50,17 @@ def test_both_tables(tmp_path: Path) -> None:
     located = frame.loc[frame["hash"] == made.rows[0]["image_id"]].iloc[0]
     assert (located["latitude"], located["longitude"]) == (53.535233, -113.565075)
     assert frame["latitude"].isna().sum() == 9
+
+
+def test_both_hashes_lead_from_the_source_to_the_shard(tmp_path: Path) -> None:
+    made = make_parts(tmp_path, secret=(0, 4))
+    _, full = write(made, tmp_path / "out")
+    rows = {row["image_id"]: row for row in pq.read_table(full).to_pylist()}
+    for source in made.rows:
+        if source["keep"]:
+            row = rows[str(source["image_id"])]
+            assert row["source_sha256"] == source["sha256"]
+            assert (row["sha256"] == row["source_sha256"]) == (source["row"] not in (0, 4))
 
 
 def test_layout_is_that_of_the_release(tmp_path: Path, shared: Path) -> None:
@@ -118,7 +129,7 @@ def test_shards_of_another_selection_are_refused(tmp_path: Path) -> None:
     index = run(made, "00000", tmp_path / "out")[1]
     flags = ["--selection", str(made.selection), "--pass-metadata", "p", "--metadata", "m", "--indexes", str(index)]
     with pytest.raises(UserError, match=r"do not hold what the selection keeps .*column image_id.*write_shards"):
-        main(["--recipe", f'{{"count":{COUNT}}}', *flags])
+        main(["--recipe", recipe_of(COUNT), *flags])
 
 
 def test_another_count_is_refused(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import io
 import tarfile
 from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import webdataset
@@ -14,18 +15,28 @@ from torchvision.datasets import ImageFolder
 from scripts.lib.errors import UserError
 from scripts.lib.files import table_of
 from scripts.lib.identity import shard_of
+from scripts.lib.images import decode_image
+from scripts.lib.recipe import write_recipe
 from scripts.lib.tables import SELECTION, SHARD_INDEX
 from scripts.lib.tars import TarReader
+from scripts.shard.published_file import published
+from scripts.shard.settings import EmbeddedMetadata, WriteShardsSettings
 from scripts.shard.write_shards import choose, main, member_name
 from tests.shard.made import MadeParts, make_parts, picture, selected
 
 COUNT = 2
 
 
-def run(made: MadeParts, shard: str, out: Path, count: int = COUNT) -> tuple[Path, Path]:
+def recipe_of(count: int, mode: EmbeddedMetadata = "strip") -> str:
+    return write_recipe(WriteShardsSettings(count=count, embedded_metadata=mode))
+
+
+def run(
+    made: MadeParts, shard: str, out: Path, count: int = COUNT, mode: EmbeddedMetadata = "strip"
+) -> tuple[Path, Path]:
     tar, index = out / f"{shard}.tar", out / f"{shard}.parquet"
     main(
-        ["--recipe", f'{{"count":{count}}}', "--shard", shard, "--selection", str(made.selection), "--tars",
+        ["--recipe", recipe_of(count, mode), "--shard", shard, "--selection", str(made.selection), "--tars",
         *made.tars(),
          "--statuses", *made.statuses(), "--tar", str(tar), "--index", str(index)]
     )  # fmt: skip
@@ -50,6 +61,45 @@ def test_shards_hold_exactly_the_kept_images(tmp_path: Path) -> None:
                 assert hashlib.sha256(content).hexdigest() == row["sha256"]
         seen += ids
     assert len(seen) == len(set(seen)) and set(seen) == kept
+
+
+SECRET = (0, 4, 9)
+WORDS = "face_regions,maker_notes,position,thumbnail,trailing_bytes"
+
+
+@pytest.mark.parametrize("mode", ["strip", "keep"])
+def test_metadata_are_stripped_unless_asked_for(
+    tmp_path: Path, mode: EmbeddedMetadata, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    made = make_parts(tmp_path, secret=SECRET)
+    sources = {str(row["image_id"]): row for row in made.rows}
+    changed = 0
+    for shard in ("00000", "00001"):
+        tar, index = run(made, shard, tmp_path / "out", mode=mode)
+        rows = pq.read_table(index).to_pylist()
+        with TarReader(tar) as reader:
+            for row in rows:
+                source = made.contents[row["image_id"]]
+                member = reader.read(row["offset"], row["size"])
+                secret = sources[row["image_id"]]["row"] in SECRET
+                assert row["source_metadata"] == (WORDS if secret else "")
+                assert row["source_sha256"] == hashlib.sha256(source).hexdigest()
+                assert row["sha256"] == hashlib.sha256(member).hexdigest()
+                assert np.array_equal(decode_image(member), decode_image(source))
+                assert (b"secret" in member) == (secret and mode == "keep")
+                if mode == "keep":
+                    assert member == source
+                changed += member != source
+        assert f"embedded metadata: {mode}" in caplog.text
+    assert changed == (len(SECRET) if mode == "strip" else 0)
+
+
+def test_a_file_that_cannot_be_taken_apart_is_never_written_as_it_is() -> None:
+    damaged = picture(1)[:-2]
+    with pytest.raises(UserError, match=r"metadata of image ab cannot be stripped \(no marker after the last scan\)"):
+        published("ab", damaged, "strip")
+    assert published("ab", damaged, "keep") == (damaged, "unreadable")
 
 
 def test_same_bytes_again_and_whatever_the_order_of_parts(tmp_path: Path) -> None:
@@ -165,4 +215,4 @@ def test_unpaired_flags(tmp_path: Path) -> None:
     made = make_parts(tmp_path)
     flags = ["--selection", str(made.selection), "--tars", *made.tars(), "--tar", "t", "--index", "i"]
     with pytest.raises(UserError, match="they go in pairs"):
-        main(["--recipe", '{"count":1}', "--shard", "00000", *flags])
+        main(["--recipe", recipe_of(1), "--shard", "00000", *flags])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 import math
@@ -11,6 +12,7 @@ import tarfile
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import safetensors.torch
@@ -18,6 +20,8 @@ import torch
 import torchvision
 import webdataset
 
+from scripts.lib.images import decode_image
+from scripts.lib.tables import RESULT_COLUMNS
 from tests.conftest import ROOT
 from tests.workflow import planned_jobs, run_snakemake
 
@@ -89,7 +93,7 @@ def test_a_second_run_has_nothing_to_do(demo: Path) -> None:
 
 def test_a_threshold_reruns_judge_and_what_follows(demo: Path, tmp_path: Path) -> None:
     scale = tmp_path / "scale.yaml"
-    scale.write_text(Path(DEMO).read_text().replace("drop_score: 0.9", "drop_score: 0.95"))
+    scale.write_text(Path(DEMO).read_text().replace("hog: 0.9}", "hog: 0.95}"))
     jobs = planned_jobs(run_snakemake("-n", "--configfile", str(scale), folder=demo).stdout)
     assert jobs["judge"] == 2
     assert jobs["select"] == jobs["train"] == jobs["write_report"] == 1
@@ -126,6 +130,39 @@ def test_the_index_gives_random_access(demo: Path) -> None:
             assert Image.open(io.BytesIO(content[row.offset : row.offset + row.size])).size[0] > 0
 
 
+def test_no_shard_says_where_a_photo_was_taken(demo: Path, selection: pd.DataFrame) -> None:
+    """The planted photos with a position pass, and their files in the shards are the same pictures without it."""
+    ids = {line["image_id"] for line in truth(demo) if line["hazard"] == "position"}
+    assert ids
+    assert set(selection.reason[selection.image_id.isin(ids)]) <= {"", "photographer_cap", "not_sampled"}
+    index = pd.concat(map(pd.read_parquet, sorted((demo / "results/shard/write_shards").glob("*.parquet"))))
+    found = index[index.image_id.isin(ids)]
+    assert len(found) >= 1
+    assert set(found.source_metadata) == {"position"}
+    assert (found.sha256 != found.source_sha256).all()
+    inspected = pd.concat(map(pd.read_parquet, sorted((demo / "results/curate/inspect_images").glob("*.parquet"))))
+    assert set(inspected.image_id[inspected.position.eq(True)]) == ids
+    downloads = {}
+    for path in sorted((demo / "results/curate/download").glob("*.parquet")):
+        content = path.with_suffix(".tar").read_bytes()
+        for row in pd.read_parquet(path).itertuples():
+            if row.image_id in ids:
+                downloads[row.image_id] = content[int(row.offset) : int(row.offset) + int(row.size)]
+    for shard, rows in index.groupby("shard"):
+        content = (demo / f"results/shard/write_shards/{shard}.tar").read_bytes()
+        for row in rows.itertuples():
+            member = content[row.offset : row.offset + row.size]
+            assert hashlib.sha256(member).hexdigest() == row.sha256
+            assert b"Exif" not in member
+            if row.image_id in ids:
+                source = downloads[row.image_id]
+                assert b"Exif" in source
+                assert hashlib.sha256(source).hexdigest() == row.source_sha256
+                assert np.array_equal(decode_image(member), decode_image(source))
+    card = (demo / "results/shard/write_card.md").read_text(encoding="utf-8")
+    assert f"| a position (EXIF or XMP) | {len(found)} |" in card
+
+
 def test_metadata_opens_in_pandas(demo: Path, funnel: dict) -> None:
     table = pd.read_csv(demo / "results/shard/write_metadata/pass_metadata.csv", index_col=0)
     assert list(table.columns) == ["unickname", "datetaken", "licensename", "hash", "latitude", "longitude"]
@@ -156,10 +193,19 @@ def test_training_moved_the_encoder_and_the_loss(demo: Path) -> None:
 
 def test_results_have_every_encoder_and_protocol(demo: Path) -> None:
     results = pd.read_csv(demo / "results/evaluate/collect_results.csv")
-    assert list(results.columns) == ["run", "task", "protocol", "metric", "value", "n", "seed", "chance"]
+    assert list(results.columns) == list(RESULT_COLUMNS)
     assert set(results.run) == {RUN, f"{RUN}-untrained"}
-    assert {name.split("_")[0] for name in results.protocol} == {"knn", "linear"}
-    assert results.value.between(0, 100).all()
+    assert {name.split("_")[0] for name in results.protocol} == {"knn", "linear", "low", "few", "kmeans", "rank"}
+    shares = results[~results.metric.isin(["ari", "effective_rank"])]
+    assert shares.value.between(0, 100).all()
+    assert (shares.low.dropna() <= shares.value[shares.low.notna()]).all()
+    assert all(json.loads(each) for each in results.settings)
+
+
+def test_every_pair_of_encoders_is_compared(demo: Path) -> None:
+    pairs = pd.read_csv(demo / "results/evaluate/compare_encoders.csv")
+    assert set(pairs.run) == {RUN} and set(pairs.other) == {f"{RUN}-untrained"}
+    assert (pairs.low <= pairs.difference).all() and (pairs.difference <= pairs.high).all()
 
 
 def test_the_report_stands_alone(demo: Path, funnel: dict) -> None:
@@ -170,6 +216,20 @@ def test_the_report_stands_alone(demo: Path, funnel: dict) -> None:
     for reason in funnel["rejected"]:
         assert reason in page, reason
     assert "demo" in page.lower()
+
+
+def test_the_pages_of_review_and_audit_are_linked(demo: Path, funnel: dict) -> None:
+    folder = demo / "results/filter"
+    listed = (folder / "list_review_pages.html").read_text(encoding="utf-8")
+    pages = re.findall(r'href="([^"]+)"', listed)
+    assert {Path(page).parent.name for page in pages} == {"write_review_page", "write_audit_page"}
+    shown = {page: (folder / page).read_text(encoding="utf-8").count('"jpeg":"/9j/') for page in pages}
+    assert sum(count for page, count in shown.items() if page.startswith("write_review")) == funnel["kept"]
+    assert sum(count for page, count in shown.items() if page.startswith("write_audit")) == 60
+    leak = json.loads((folder / "measure_leak_rate.json").read_text())
+    assert (leak["status"], leak["population"], leak["bound"]) == ("not_audited", funnel["kept"], 1.0)
+    assert "Not audited" in (demo / "results/report/index.html").read_text(encoding="utf-8")
+    assert "Not audited" in (demo / "results/shard/write_card.md").read_text(encoding="utf-8")
 
 
 def test_no_result_names_this_machine(demo: Path) -> None:

@@ -33,8 +33,20 @@ SCALE: dict[str, Any] = {
                 "seed": 1,
             }
         ],
-        "inspect_images": {"max_pixels": 1_000_000, "max_bytes": 2_000_000, "timeout_seconds": 10, "memory_mb": 512},
-        "deduplicate": {"near_distance": 3, "mirrored": True, "min_colour_std": 4.0},
+        "inspect_images": {
+            "max_pixels": 1_000_000,
+            "max_bytes": 2_000_000,
+            "cpu_seconds": 4,
+            "timeout_seconds": 10,
+            "memory_mb": 512,
+        },
+        "deduplicate": {
+            "near_distance": 3,
+            "min_correlation": 0.9,
+            "mirrored": True,
+            "turned": True,
+            "min_colour_std": 4.0,
+        },
     },
 }
 

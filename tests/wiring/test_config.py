@@ -56,9 +56,29 @@ def set_at(raw: dict[str, Any], path: str, value: object) -> dict[str, Any]:
         ("curate.sources.0.kind", "flickr", r"curate\.sources\.0"),
         ("curate.sources.0.files", [], r"curate\.sources\.0.*files"),
         ("curate.sources.0.files.0", {}, r"curate\.sources\.yfcc100m\.files\.0: give either path or url"),
-        ("filter.face_detectors.0.drop_score", 0.01, r"retinaface_mobilenet: drop_score 0\.01 is below"),
-        ("filter.person_detectors.0.detector.name", "retinaface_mobilenet", "used 2 times"),
-        ("filter.face_detectors.0.detector.weights.url", None, "give a path or an url"),
+        (
+            "filter.rules.0.drop",
+            {"retinaface_mobilenet": 0.01},
+            r"rules\.face: drop 0\.01 .* is below .* score_floor 0\.02",
+        ),
+        ("filter.rules.0.review", {"retinaface_mobilenet": 0.01}, r"rules\.face: review 0\.01 .* is below"),
+        (
+            "filter.rules.0.review",
+            {"retinaface_mobilenet": 0.5},
+            r"rules\.face: review 0\.5 .* must be below its drop 0\.5",
+        ),
+        ("filter.rules.0.drop", {}, r"rules\.face: it names no detector"),
+        (
+            "filter.rules.0.drop",
+            {"nanodet": 0.5},
+            r"rules\.face: there is no detector nanodet; .* fasterrcnn_v2, retina",
+        ),
+        ("filter.rules.1.name", "face", r"filter\.rules: the name face is used 2 times"),
+        ("filter.rules", [], r"filter\.rules: .*at least 1"),
+        ("filter.rules.1.drop", {"retinaface_mobilenet": 0.7}, "no rule asks the detector fasterrcnn_v2"),
+        ("filter.rules.1.combine", "all", r"filter\.rules\.1"),
+        ("filter.person_detectors.0.name", "retinaface_mobilenet", "used 2 times"),
+        ("filter.face_detectors.0.weights.url", None, "give a path or an url"),
         ("pretrain.runs.0.queue_size", 65_000, r"pretrain\.runs\.0: queue_size 65000 is not a multiple"),
         ("pretrain.runs.0.bn_splits", 7, r"batch_size 256 is not a multiple of bn_splits 7"),
         ("pretrain.runs.4.queue_size", 3841, r"pretrain\.runs\.4: queue_size 3841 is not a multiple"),
@@ -84,6 +104,49 @@ def set_at(raw: dict[str, Any], path: str, value: object) -> dict[str, Any]:
 def test_mistakes_are_named(path: str, value: object, message: str) -> None:
     with pytest.raises(UserError, match=message):
         load_config(set_at(merged(), path, value))
+
+
+def committee(**values: object) -> dict[str, object]:
+    voices = [{"detector": name, "score": 1.0, "area": 0.0} for name in ("nanodet", "rtmdet", "retinaface_mobilenet")]
+    rule = {"name": "c", "reason": "person", "combine": "logistic", "bias": 0.0, "voices": voices}
+    return {**rule, "score_range": [0.05, 0.99], "drop": 0.9, "review": 0.2, **values}
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("filter.rules", [committee(review=0.9)], r"rules\.c: review 0\.9 must be below drop 0\.9"),
+        (
+            "filter.rules",
+            [committee(score_range=[0.03, 0.99])],
+            r"rules\.c: score_range starts at 0\.03, below .* nanodet",
+        ),
+        ("filter.rules", [committee(score_range=[0.9, 0.1])], r"rules\.c: score_range must be two scores"),
+        ("filter.rules", [committee(score_range=[0.05, 1.0])], r"rules\.c: score_range must be two scores"),
+        ("filter.rules", [committee(voices=committee()["voices"] * 2)], r"rules\.c: a detector has two voices"),
+        ("filter.rules.1.voices.0.detector", "yunet", r"rules\.committee: there is no detector yunet"),
+        ("filter.tune.reference.0.drop", {"yunet": 0.5}, r"filter\.tune\.reference\.pass: there is no detector yunet"),
+        ("filter.tune.committees.0.scores", ["yunet"], r"committees\.committee: there is no detector yunet"),
+        (
+            "filter.tune.committees.0.scores",
+            ["rtmdet"],
+            r"committees\.committee: areas names nanodet, which scores does",
+        ),
+        ("filter.labels.match", "name", r"filter\.labels\.match: .*image_id"),
+    ],
+)
+def test_mistakes_of_a_committee_are_named(path: str, value: object, message: str) -> None:
+    load_config(merged(ROOT / "scales/photos.yaml"))
+    with pytest.raises(UserError, match=message):
+        load_config(set_at(merged(ROOT / "scales/photos.yaml"), path, value))
+
+
+def test_a_scale_leaves_no_rule_of_the_paper_behind() -> None:
+    paper = {rule.name for rule in load_config(merged()).filter.rules}
+    photos = load_config(merged(ROOT / "scales/photos.yaml")).filter
+    assert "person" in paper
+    assert [rule.name for rule in photos.rules] == ["face", "committee"]
+    assert "fasterrcnn_v2" not in str(photos)
 
 
 def test_missing_keys_are_named() -> None:

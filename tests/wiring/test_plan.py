@@ -24,9 +24,36 @@ def plan(scale: str | None = None, **edits: object) -> Plan:
     return Plan(load_config(raw))
 
 
+def before_reversed() -> list[object]:
+    return list(reversed(merged()["filter"]["rules"]))
+
+
+def test_a_detector_that_no_rule_asks_is_measured_for_tuning_alone() -> None:
+    labelled = plan("labelled")
+    assert {"yunet", "centerface"} < set(labelled.face_detectors)
+    assert labelled.asked(labelled.face_detectors) == ["retinaface_mobilenet"]
+    assert json.loads(labelled.tune_recipe())["detectors"] == [*labelled.face_detectors, *labelled.person_detectors]
+    assert json.loads(labelled.tune_recipe())["labels"]["table"] == ""
+    assert labelled.tuned("a", "b") == ["a", "b"]
+    assert labelled.labels_by_path(["c"]) == ["c"] and plan("photos").labels_by_path(["c"]) == []
+
+
+def test_without_labels_nothing_is_tuned() -> None:
+    assert plan().tuned("a") == [] and plan().labels == ""
+    with pytest.raises(UserError, match=r"filter\.labels is null"):
+        plan().tune_recipe()
+
+
+def test_tuning_changes_no_verdict() -> None:
+    before, after = plan("photos"), plan("photos", filter__tune__wanted_recall=0.9, filter__labels__strata=[])
+    assert before.tune_recipe() != after.tune_recipe()
+    assert before.judge_recipe() == after.judge_recipe()
+
+
 def test_a_threshold_is_in_the_recipe_of_judge_and_of_nothing_else() -> None:
-    before, after = plan(), plan(filter__face_detectors__0__drop_score=0.6)
+    before, after = plan(), plan(filter__rules__0__drop={"retinaface_mobilenet": 0.6})
     assert before.judge_recipe() != after.judge_recipe()
+    assert plan(filter__rules=before_reversed()).judge_recipe() != before.judge_recipe()  # the order counts
     for name in (*before.face_detectors, *before.person_detectors):
         assert before.detect_recipe(name) == after.detect_recipe(name)
     assert before.select_recipe() == after.select_recipe()
@@ -81,3 +108,24 @@ def test_a_run_is_fingerprinted_with_its_own_method_and_family_of_encoders() -> 
     assert not {"vit.py", "dino.py", "swav.py", "simclr.py", "moco_v2_cld.py"} & names
     hashes = [plan().code("pretrain.train", "pretrain.methods", ["moco_v2"], encoder) for encoder in ENCODERS]
     assert hashes[0] == hashes[1] != hashes[2]
+
+
+def test_a_protocol_that_is_off_or_has_other_tasks_makes_no_file() -> None:
+    encoders = len(plan().encoders)
+    assert len(plan(evaluate__few_shot=None).protocol_tables) == len(plan().protocol_tables) - 2 * encoders
+    one = plan(evaluate__cluster__tasks=["places205"])
+    assert [path for path in one.protocol_tables if "/cluster/" in path] == [
+        f"results/evaluate/cluster/{encoder}/places205.csv" for encoder in one.encoders
+    ]
+    assert not [path for path in plan().protocol_predictions if "/few_shot/" in path or "/rank_me/" in path]
+    with pytest.raises(UserError, match=r"evaluate\.few_shot is null"):
+        plan(evaluate__few_shot=None).protocol_recipe("few_shot")
+
+
+def test_where_a_protocol_runs_is_not_in_its_recipe() -> None:
+    assert plan(evaluate__cluster__tasks=["places205"]).protocol_recipe("cluster") == plan().protocol_recipe("cluster")
+
+
+def test_a_protocol_cannot_name_a_task_that_is_not_there() -> None:
+    with pytest.raises(UserError, match=r"knn\.tasks: evaluate\.tasks has no task cifar10"):
+        plan(evaluate__knn__tasks=["cifar10"])

@@ -19,7 +19,7 @@ def rules() -> dict[str, tuple[str, str]]:
     found = {}
     for path in sorted((ROOT / "rules").glob("*.smk")):
         for match in re.finditer(r"^rule (\w+):\n(.*?)(?=^rule |\Z)", path.read_text(), re.MULTILINE | re.DOTALL):
-            found[match[1]] = (path.stem, match[2])
+            found[match[1]] = (path.stem.split("_")[0], match[2])  # filter_review.smk is of the stage filter
     return found
 
 

@@ -109,7 +109,7 @@ class Dino(Method):
     def __init__(self, run: DinoRun) -> None:
         super().__init__()
         self.run = run
-        self.make_views = MultiCrop(run.augmentation)
+        self.make_views = MultiCrop(run.augmentation, run.augmentation_backend)
         encoder = build_encoder(run.encoder, run.seed)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derived_seed(run.seed, "dino head"))

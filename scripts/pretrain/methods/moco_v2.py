@@ -41,7 +41,7 @@ class MocoV2(MomentumContrast):
 
     def __init__(self, run: MocoV2Run) -> None:
         super().__init__(run, build_head)
-        self.make_views = IndependentViews(run.augmentation, count=2)
+        self.make_views = IndependentViews(run.augmentation, run.augmentation_backend, count=2)
 
     def training_step(self, batch: list[Tensor], batch_idx: int) -> dict[str, Tensor]:
         """Return loss and metrics of one step; `batch` holds the two views, uint8 [n, 3, s, s]."""

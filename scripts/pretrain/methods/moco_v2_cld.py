@@ -109,7 +109,7 @@ class MocoV2Cld(MomentumContrast):
 
     def __init__(self, run: MocoV2CldRun) -> None:
         super().__init__(run, build_head)
-        self.make_views = IndependentViews(run.augmentation, count=3)
+        self.make_views = IndependentViews(run.augmentation, run.augmentation_backend, count=3)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derived_seed(run.seed, "moco_v2_cld group layer"))
             self.group_layer = NormedLinear(feature_dim(run.encoder), run.feature_dim)

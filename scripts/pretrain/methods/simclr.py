@@ -64,7 +64,7 @@ class Simclr(Method):
     def __init__(self, run: SimclrRun) -> None:
         super().__init__()
         self.run = run
-        self.make_views = IndependentViews(run.augmentation, count=2)
+        self.make_views = IndependentViews(run.augmentation, run.augmentation_backend, count=2)
         self.f = build_encoder(run.encoder, run.seed).to(memory_format=torch.channels_last)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derived_seed(run.seed, "simclr head"))

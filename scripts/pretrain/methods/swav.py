@@ -82,7 +82,7 @@ class Swav(Method):
     def __init__(self, run: SwavRun) -> None:
         super().__init__()
         self.run = run
-        self.make_views = MultiCrop(run.augmentation)
+        self.make_views = MultiCrop(run.augmentation, run.augmentation_backend)
         self.backbone = build_encoder(run.encoder, run.seed).to(memory_format=torch.channels_last)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derived_seed(run.seed, "swav head and prototypes"))

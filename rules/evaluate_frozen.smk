@@ -1,0 +1,175 @@
+# In:  results/evaluate/embed/{encoder}/{task}.safetensors
+# Out: results/evaluate/{protocol}/{encoder}/{task}.csv      rows of results
+#      results/evaluate/{protocol}/{encoder}/{task}.parquet  what was answered for each test image
+# Frozen protocols of the chapter `evaluate`: each reads the cached features and nothing else.
+
+
+rule knn:
+    input:
+        "results/evaluate/embed/{encoder}/{task}.safetensors",
+    output:
+        rows="results/evaluate/knn/{encoder}/{task}.csv",
+        predictions="results/evaluate/knn/{encoder}/{task}.parquet",
+    log:
+        "logs/evaluate/knn/{encoder}/{task}.log",
+    conda:
+        "../envs/torch.yaml"
+    threads: 2
+    resources:
+        mem_mb=32000,
+        runtime=60,
+    params:
+        recipe=lambda wc: PLAN.protocol_recipe("knn"),
+        code=PLAN.code("evaluate.knn"),
+    shell:
+        "python -m scripts.evaluate.knn --recipe {params.recipe:q} --run {wildcards.encoder} --task {wildcards.task}"
+        " --features {input} --threads {threads} --out {output.rows} --predictions {output.predictions} > {log} 2>&1"
+
+
+rule linear_probe:
+    input:
+        "results/evaluate/embed/{encoder}/{task}.safetensors",
+    output:
+        rows="results/evaluate/linear_probe/{encoder}/{task}.csv",
+        predictions="results/evaluate/linear_probe/{encoder}/{task}.parquet",
+    log:
+        "logs/evaluate/linear_probe/{encoder}/{task}.log",
+    conda:
+        "../envs/torch.yaml"
+    threads: 2
+    resources:
+        gpu=1,
+        mem_mb=64000,
+        runtime=720,
+    params:
+        recipe=lambda wc: PLAN.protocol_recipe("linear_probe"),
+        code=PLAN.code("evaluate.linear_probe"),
+    shell:
+        "python -m scripts.evaluate.linear_probe --recipe {params.recipe:q} --run {wildcards.encoder} --task {wildcards.task}"
+        " --features {input} --threads {threads} --out {output.rows} --predictions {output.predictions} > {log} 2>&1"
+
+
+rule sgd_probe:
+    input:
+        "results/evaluate/embed/{encoder}/{task}.safetensors",
+    output:
+        rows="results/evaluate/sgd_probe/{encoder}/{task}.csv",
+        predictions="results/evaluate/sgd_probe/{encoder}/{task}.parquet",
+    log:
+        "logs/evaluate/sgd_probe/{encoder}/{task}.log",
+    conda:
+        "../envs/torch.yaml"
+    threads: 2
+    resources:
+        gpu=1,
+        mem_mb=64000,
+        runtime=720,
+    params:
+        recipe=lambda wc: PLAN.protocol_recipe("sgd_probe"),
+        code=PLAN.code("evaluate.sgd_probe"),
+    shell:
+        "python -m scripts.evaluate.sgd_probe --recipe {params.recipe:q} --run {wildcards.encoder} --task {wildcards.task}"
+        " --features {input} --threads {threads} --out {output.rows} --predictions {output.predictions} > {log} 2>&1"
+
+
+rule low_shot:
+    input:
+        "results/evaluate/embed/{encoder}/{task}.safetensors",
+    output:
+        rows="results/evaluate/low_shot/{encoder}/{task}.csv",
+        predictions="results/evaluate/low_shot/{encoder}/{task}.parquet",
+    log:
+        "logs/evaluate/low_shot/{encoder}/{task}.log",
+    conda:
+        "../envs/torch.yaml"
+    resources:
+        mem_mb=32000,
+        runtime=60,
+    params:
+        recipe=lambda wc: PLAN.protocol_recipe("low_shot"),
+        code=PLAN.code("evaluate.low_shot"),
+    shell:
+        "python -m scripts.evaluate.low_shot --recipe {params.recipe:q} --run {wildcards.encoder} --task {wildcards.task}"
+        " --features {input} --threads {threads} --out {output.rows} --predictions {output.predictions} > {log} 2>&1"
+
+
+rule few_shot:
+    input:
+        "results/evaluate/embed/{encoder}/{task}.safetensors",
+    output:
+        "results/evaluate/few_shot/{encoder}/{task}.csv",
+    log:
+        "logs/evaluate/few_shot/{encoder}/{task}.log",
+    conda:
+        "../envs/torch.yaml"
+    resources:
+        mem_mb=32000,
+        runtime=60,
+    params:
+        recipe=lambda wc: PLAN.protocol_recipe("few_shot"),
+        code=PLAN.code("evaluate.few_shot"),
+    shell:
+        "python -m scripts.evaluate.few_shot --recipe {params.recipe:q} --run {wildcards.encoder} --task {wildcards.task}"
+        " --features {input} --threads {threads} --out {output} > {log} 2>&1"
+
+
+rule linear_svm:
+    input:
+        "results/evaluate/embed/{encoder}/{task}.safetensors",
+    output:
+        rows="results/evaluate/linear_svm/{encoder}/{task}.csv",
+        predictions="results/evaluate/linear_svm/{encoder}/{task}.parquet",
+    log:
+        "logs/evaluate/linear_svm/{encoder}/{task}.log",
+    conda:
+        "../envs/torch.yaml"
+    resources:
+        mem_mb=32000,
+        runtime=720,
+    params:
+        recipe=lambda wc: PLAN.protocol_recipe("linear_svm"),
+        code=PLAN.code("evaluate.linear_svm"),
+    shell:
+        "python -m scripts.evaluate.linear_svm --recipe {params.recipe:q} --run {wildcards.encoder} --task {wildcards.task}"
+        " --features {input} --threads {threads} --out {output.rows} --predictions {output.predictions} > {log} 2>&1"
+
+
+rule cluster:
+    input:
+        "results/evaluate/embed/{encoder}/{task}.safetensors",
+    output:
+        rows="results/evaluate/cluster/{encoder}/{task}.csv",
+        predictions="results/evaluate/cluster/{encoder}/{task}.parquet",
+    log:
+        "logs/evaluate/cluster/{encoder}/{task}.log",
+    conda:
+        "../envs/torch.yaml"
+    resources:
+        mem_mb=32000,
+        runtime=240,
+    params:
+        recipe=lambda wc: PLAN.protocol_recipe("cluster"),
+        code=PLAN.code("evaluate.cluster"),
+    shell:
+        "python -m scripts.evaluate.cluster --recipe {params.recipe:q} --run {wildcards.encoder} --task {wildcards.task}"
+        " --features {input} --threads {threads} --out {output.rows} --predictions {output.predictions} > {log} 2>&1"
+
+
+rule rank_me:
+    input:
+        "results/evaluate/embed/{encoder}/{task}.safetensors",
+    output:
+        "results/evaluate/rank_me/{encoder}/{task}.csv",
+    log:
+        "logs/evaluate/rank_me/{encoder}/{task}.log",
+    conda:
+        "../envs/torch.yaml"
+    resources:
+        mem_mb=32000,
+        runtime=60,
+    params:
+        recipe=lambda wc: PLAN.protocol_recipe("rank_me"),
+        code=PLAN.code("evaluate.rank_me"),
+    shell:
+        "python -m scripts.evaluate.rank_me --recipe {params.recipe:q} --run {wildcards.encoder} --task {wildcards.task}"
+        " --features {input} --threads {threads} --out {output} > {log} 2>&1"

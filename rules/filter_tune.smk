@@ -1,0 +1,41 @@
+# In:  labelled images (filter.labels), what all detectors measured of them
+# Out: results/filter/tune_threshold/: operating points, curves, rules to be copied by hand; nothing reads them but the report
+
+
+rule tune_threshold:
+    input:
+        labels=present(PLAN.labels),
+        candidates=PLAN.labels_by_path(expand("results/curate/select_candidates/{file}.parquet", file=PLAN.files)),
+        inspections=expand("results/curate/inspect_images/{part}.parquet", part=PLAN.parts),
+        faces=expand(
+            "results/filter/detect_faces/{detector}/{part}.parquet",
+            detector=PLAN.face_detectors,
+            part=PLAN.parts,
+        ),
+        people=expand(
+            "results/filter/detect_people/{detector}/{part}.parquet",
+            detector=PLAN.person_detectors,
+            part=PLAN.parts,
+        ),
+    output:
+        figures="results/filter/tune_threshold/figures.json",
+        points="results/filter/tune_threshold/operating_points.csv",
+        rules="results/filter/tune_threshold/rules.yaml",
+        png="results/filter/tune_threshold/roc.png",
+        svg="results/filter/tune_threshold/roc.svg",
+    log:
+        "logs/filter/tune_threshold.log",
+    conda:
+        "../envs/data.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        recipe=lambda wc: PLAN.tune_recipe(),
+        labels=lambda wc: PLAN.labels,
+        code=PLAN.code("filter.tune_threshold"),
+    shell:
+        "python -m scripts.filter.tune_threshold --recipe {params.recipe:q} --labels={params.labels:q}"
+        " --candidates {input.candidates} --inspections {input.inspections} --faces {input.faces} --people {input.people}"
+        " --figures {output.figures} --points {output.points} --rules {output.rules} --png {output.png} --svg {output.svg}"
+        " > {log} 2>&1"

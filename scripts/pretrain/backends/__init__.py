@@ -1,0 +1,1 @@
+"""Libraries that make the pixels of views; each file is one value of `augmentation_backend`."""
