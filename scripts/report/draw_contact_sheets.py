@@ -32,7 +32,13 @@ log = logging.getLogger(__name__)
 
 KEPT = "kept"  # the name of the sheet of kept images; all others are named by a reason
 CAPTION_CHARACTERS = 200  # more than fits any tile
-PEOPLE = {FilterReason.FACE, FilterReason.PERSON, FilterReason.HUMAN_VERDICT, FilterReason.DETECTOR_FAILED}
+PEOPLE = {
+    FilterReason.FACE,
+    FilterReason.PERSON,
+    FilterReason.TAGGED_PERSON,
+    FilterReason.HUMAN_VERDICT,
+    FilterReason.DETECTOR_FAILED,
+}
 
 
 @dataclass(frozen=True)

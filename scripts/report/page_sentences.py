@@ -74,8 +74,11 @@ def _kept(funnel: Account, statistics: Statistics) -> str:
 
 def _people(funnel: Account) -> str:
     face, person = (funnel["rejected"].get(reason, 0) for reason in (FilterReason.FACE, FilterReason.PERSON))
-    human = funnel["rejected"].get(FilterReason.HUMAN_VERDICT, 0)
+    human, tagged = (
+        funnel["rejected"].get(name, 0) for name in (FilterReason.HUMAN_VERDICT, FilterReason.TAGGED_PERSON)
+    )
     text = f"{count(face)} images dropped for a face and {count(person)} more for a person"
+    text += f"; {count(tagged)} because their own metadata tag one" if tagged else ""
     return text + (f"; {count(human)} by reviewers." if human else "; none by a reviewer.")
 
 
