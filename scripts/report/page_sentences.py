@@ -24,6 +24,7 @@ TRACES = (
     ("Selection in numbers", "results/filter/select.parquet, the rows with keep = true"),
     ("Attribution of each kept image", "results/shard/write_metadata/metadata.parquet"),
     ("Pictures", "results/report/draw_contact_sheets/<reason>.png"),
+    ("Clusters of duplicates, one by one", "results/report/draw_duplicates/clusters.csv"),
     ("Training curves", "results/pretrain/train/<run>/metrics.csv"),
     ("Results", "results/evaluate/collect_results.csv"),
 )
