@@ -3,9 +3,12 @@
 The same 2,000 made JPEGs of about 72 kB, 32 connections, no re-encoding, SHA-256 of each file, one tar at the end; the
 kept files must be the same ones, byte for byte, or there is no result. The server runs in its own process and is not
 counted; the CPU-seconds are those of the fetching process and its children, from start to end, so the imports count,
-too. Not the same work: ours keeps a journal from which it can go on, writes the tar in candidate order, reads the
-table of candidates, asks robots.txt and checks every address; img2dataset writes a JSON beside each image and starts
-processes for its shards; the bare loop does nothing but fetch, look at the first and last bytes, and append to a tar.
+too: img2dataset's are long, and with `--images 8000` the ratio is smaller (docs/measurements.md).
+
+Not the same work: ours keeps a journal from which it can go on, writes the tar in candidate order, reads the table of
+candidates, asks robots.txt and checks every address; img2dataset writes a JSON beside each image and starts processes
+for its shards; the bare loop does nothing but fetch, look at the first and last bytes, and append to a tar.
+
 The fetchers alternate, medians count, after one round that is not counted: it leaves everybody's compiled modules in
 one cache of bytecode. `ratio` is ours over img2dataset's images per CPU-second.
 

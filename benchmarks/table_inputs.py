@@ -17,6 +17,7 @@ from scripts.lib.identity import shard_of, yfcc_key
 from scripts.lib.reasons import DownloadReason, InspectionReason
 from scripts.lib.tables import DETECTIONS, DOWNLOADS, INSPECTIONS, RESULT_COLUMNS, SHARD_INDEX
 from scripts.plan import Plan
+from scripts.report.duplicate_figures import count_clusters, write_figures
 
 ROOT = Path(__file__).resolve().parents[1]
 PARTITION_BITS = 4
@@ -77,6 +78,12 @@ class Made:
         path.parent.mkdir(parents=True, exist_ok=True)
         return str(path)
 
+    @staticmethod
+    def detectors(plan: Plan) -> tuple[tuple[str, list[str]], ...]:
+        """Return (step, names of the detectors that rules ask for)."""
+        faces, people = plan.asked(plan.face_detectors), plan.asked(plan.person_detectors)
+        return ("detect_faces", list(faces)), ("detect_people", list(people))
+
     def write_parts(self, candidates: Path, plan: Plan) -> None:
         """Write the tables of `download`, `inspect_images` and the detectors for the candidates of each part."""
         draws = np.random.default_rng(0)
@@ -131,10 +138,7 @@ class Made:
         return ids[~bad]
 
     def _write_detections(self, part: str, ids: Any, plan: Plan, draws: np.random.Generator) -> None:
-        for step, names, share in (
-            ("detect_faces", plan.face_detectors, FACES),
-            ("detect_people", plan.person_detectors, PEOPLE),
-        ):
+        for (step, names), share in zip(self.detectors(plan), (FACES, PEOPLE), strict=True):
             for name in names:
                 score = np.where(draws.random(len(ids)) < share, 0.9, 0.1).astype(np.float32)
                 boxes = [[{"x0": 1.0, "y0": 1.0, "x1": 50.0, "y1": 50.0, "score": float(value)}] for value in score]
@@ -161,10 +165,17 @@ class Made:
                 offset=np.arange(len(mine)) * 130_000,
                 size=np.full(len(mine), 124_000),
                 sha256=sha256[shards == shard][order].tolist(),
+                source_sha256=sha256[shards == shard][order].tolist(),
             )
             paths.append(self.path(f"shard/write_shards/{shard}.parquet"))
             write_table(paths[-1], table)
         return paths
+
+    def write_duplicate_figures(self) -> str:
+        """Write what `draw_duplicates`, which needs pictures, would count, and return its path."""
+        path = self.path("report/draw_duplicates/figures.json")
+        write_figures(Path(path), count_clusters(pq.read_table(self.path("curate/deduplicate.parquet"))))
+        return path
 
     def write_results(self) -> str:
         """Write a table of results without rows, and return its path."""

@@ -81,7 +81,7 @@ def steps(plan: Plan, made: Made) -> Iterator[tuple[str, list[str]]]:
         "curate.select_candidates",
         [
             *("--recipe", plan.select_candidates_recipe(FILE), "--file", FILE, "--metadata", str(made.metadata)),
-            *("--table=", "--candidates", candidates, "--rejected", rejected, "--account", account),
+            *("--table=", "--threads", "1", "--candidates", candidates, "--rejected", rejected, "--account", account),
         ],
     )
     made.write_parts(Path(candidates), plan)
@@ -89,10 +89,17 @@ def steps(plan: Plan, made: Made) -> Iterator[tuple[str, list[str]]]:
         "curate.deduplicate",
         ["--recipe", plan.deduplicate_recipe(), "--inspections", *inspections, "--out", duplicates],
     )
+    human, reviews = table("filter/gather_human_verdicts.csv"), table("filter/gather_human_verdicts.json")
+    yield (
+        "filter.gather_human_verdicts",
+        [
+            *("--human-verdicts=", "--audit-verdicts=", "--candidates", candidates),
+            *("--out", human, "--figures", reviews),
+        ],
+    )
     for part in parts:
         detections = [
-            [table(f"filter/{step}/{name}/{part}.parquet") for name in names]
-            for step, names in (("detect_faces", plan.face_detectors), ("detect_people", plan.person_detectors))
+            [table(f"filter/{step}/{name}/{part}.parquet") for name in names] for step, names in made.detectors(plan)
         ]
         yield (
             "filter.judge",
@@ -100,7 +107,7 @@ def steps(plan: Plan, made: Made) -> Iterator[tuple[str, list[str]]]:
                 *("--recipe", plan.judge_recipe(), "--part", part, "--candidates", candidates),
                 *("--status", table(f"curate/download/{part}.parquet")),
                 *("--inspection", table(f"curate/inspect_images/{part}.parquet"), "--duplicates", duplicates),
-                *("--faces", *detections[0], "--people", *detections[1], "--human-verdicts="),
+                *("--faces", *detections[0], "--people", *detections[1], "--human-verdicts", human),
                 *("--out", table(f"filter/judge/{part}.parquet")),
             ],
         )
@@ -109,6 +116,14 @@ def steps(plan: Plan, made: Made) -> Iterator[tuple[str, list[str]]]:
         [
             *("--recipe", plan.select_recipe(), "--candidates", candidates, "--inspections", *inspections),
             *("--verdicts", *verdicts, "--out", selection),
+        ],
+    )
+    sample, sampled = table("filter/draw_audit_sample.parquet"), table("filter/draw_audit_sample.json")
+    yield (
+        "filter.draw_audit_sample",
+        [
+            *("--recipe", plan.audit_recipe(), "--selection", selection, "--audit-verdicts="),
+            *("--out", sample, "--account", sampled),
         ],
     )
     indexes = made.write_indexes(Path(selection), plan)
@@ -124,7 +139,7 @@ def steps(plan: Plan, made: Made) -> Iterator[tuple[str, list[str]]]:
         "shard.write_card",
         [
             *("--recipe", plan.write_card_recipe(), "--selection", selection, "--metadata", metadata),
-            *("--indexes", *indexes, "--out", table("shard/write_card.md")),
+            *("--indexes", *indexes, "--leak-rate=", "--out", table("shard/write_card.md")),
         ],
     )
     yield from report_steps(plan, made, account, selection)
@@ -150,6 +165,8 @@ def report_steps(plan: Plan, made: Made, account: str, selection: str) -> Iterat
         [
             *("--recipe", plan.write_report_recipe(), "--funnel", funnel, "--funnel-figure", figure, "--curves"),
             *("--sheets", "--results", made.write_results(), "--selection", selection),
+            *("--reviews", made.path("filter/gather_human_verdicts.json"), "--leak-rate="),
+            *("--duplicates", made.write_duplicate_figures(), "--duplicate-sheets"),
             *("--out", made.path("report/index.html")),
         ],
     )

@@ -94,8 +94,41 @@ rule draw_contact_sheets:
         " --tars {input.tars} --statuses {input.statuses} --faces {input.faces} --sheets {output} > {log} 2>&1"
 
 
+rule draw_duplicates:
+    input:
+        duplicates="results/curate/deduplicate.parquet",
+        selection="results/filter/select.parquet",
+        tars=expand("results/curate/download/{part}.tar", part=PLAN.parts),
+        statuses=expand("results/curate/download/{part}.parquet", part=PLAN.parts),
+        faces=expand(
+            "results/filter/detect_faces/{detector}/{part}.parquet",
+            detector=PLAN.face_detectors,
+            part=PLAN.parts,
+        ),
+    output:
+        sheets=expand("results/report/draw_duplicates/{sheet}.png", sheet=["farthest", "by_lot"]),
+        clusters="results/report/draw_duplicates/clusters.csv",
+        figures="results/report/draw_duplicates/figures.json",
+    log:
+        "logs/report/draw_duplicates.log",
+    conda:
+        "../envs/data.yaml"
+    resources:
+        mem_mb=8000,
+        runtime=60,
+    params:
+        recipe=lambda wc: PLAN.contact_sheets_recipe(),
+        code=PLAN.code("report.draw_duplicates"),
+    shell:
+        "python -m scripts.report.draw_duplicates --recipe {params.recipe:q} --duplicates {input.duplicates}"
+        " --selection {input.selection} --tars {input.tars} --statuses {input.statuses} --faces {input.faces}"
+        " --sheets {output.sheets} --clusters {output.clusters} --figures {output.figures} > {log} 2>&1"
+
+
 rule write_report:
     input:
+        duplicates="results/report/draw_duplicates/figures.json",
+        duplicate_sheets=expand("results/report/draw_duplicates/{sheet}.png", sheet=["farthest", "by_lot"]),
         funnel="results/report/funnel.json",
         funnel_figure="results/report/draw_funnel.svg",
         curves=expand("results/report/draw_curves/{run}.svg", run=PLAN.runs),
@@ -121,6 +154,7 @@ rule write_report:
     shell:
         "python -m scripts.report.write_report --recipe {params.recipe:q} --funnel {input.funnel}"
         " --funnel-figure {input.funnel_figure} --curves {input.curves} --sheets {input.sheets}"
+        " --duplicates {input.duplicates} --duplicate-sheets {input.duplicate_sheets}"
         " --results {input.results} --selection {input.selection} --reviews {input.reviews}"
         " --leak-rate={input.leak_rate:q} --tuning {input.tuning} --tuning-figure {input.tuning_figure}"
         " --out {output} > {log} 2>&1"

@@ -8,12 +8,13 @@ from scripts.lib.html_page import page_environment, page_policy
 from scripts.report.number_text import count
 from scripts.report.page_style import CSS
 from scripts.report.page_template import FUNNEL, HEAD, PEOPLE, SELECTION, SHEETS, SUMMARY
+from scripts.report.page_template_duplicates import DUPLICATES
 from scripts.report.page_template_results import LIMITS, PUBLISHED, RESULTS, TRAINING
 from scripts.report.page_template_tuning import TUNING
 
 # No script. Styles inline, because bars and pictures have a width of their own.
 POLICY = page_policy("'unsafe-inline'")
-SECTIONS = (HEAD, SUMMARY, FUNNEL, PEOPLE, TUNING, SHEETS, SELECTION, TRAINING, RESULTS, PUBLISHED, LIMITS)
+SECTIONS = (HEAD, SUMMARY, FUNNEL, PEOPLE, TUNING, SHEETS, DUPLICATES, SELECTION, TRAINING, RESULTS, PUBLISHED, LIMITS)
 
 
 def render_page(values: Mapping[str, object]) -> str:

@@ -20,6 +20,7 @@ HEAD = """<!doctype html>
 <nav aria-label="Contents">
 <a href="#funnel">Funnel</a><a href="#people">People</a>{% if tuning %}<a href="#labelled">Labelled</a>{% endif %}
 <a href="#sheets">Pictures</a>
+<a href="#duplicates">Duplicates</a>
 <a href="#selection">Selection</a>
 <a href="#training">Training</a><a href="#results">Results</a><a href="#published">Published figures</a>
 <a href="#limits">What is not shown</a><a href="#trace">Tracing a number</a>

@@ -14,6 +14,7 @@ from scripts.lib.accounting import Account
 from scripts.lib.errors import UserError
 from scripts.lib.human_figures import leak_sentence
 from scripts.lib.reasons import all_reasons
+from scripts.report.duplicate_figures import DuplicateFigures
 from scripts.report.number_text import count, share, signed
 from scripts.report.people_looked import PeopleLooked, review_sentences, reviewed_fact
 from scripts.report.published import (
@@ -113,6 +114,17 @@ def people_values(settings: WriteReportSettings, funnel: Account, looked: People
         "review_sentences": review_sentences(looked, funnel),
         "leak": leak_sentence(looked.leak),
         "review_pages": settings.review_pages,
+    }
+
+
+def duplicate_values(figures: DuplicateFigures, paths: Sequence[Path]) -> Values:
+    """Return the sheets of `draw_duplicates`, and the clusters in words."""
+    totals = {path.stem: figures.near for path in paths}
+    bits = ", ".join(f"{count(number)} at {distance}" for distance, number in figures.by_distance.items())
+    return {
+        "duplicates": figures,
+        "duplicate_bits": bits,
+        "duplicate_sheets": sheet_values(paths, totals)["sheets"],
     }
 
 

@@ -33,6 +33,7 @@ class Tile:
     note: str  # shown in place of the thumbnail
     caption: str
     credit: str
+    joined: bool = False  # to the tile on its left, by a band
 
 
 def load_font(size: int) -> ImageFont.FreeTypeFont:
@@ -65,11 +66,11 @@ def wrap_text(text: str, font: ImageFont.FreeTypeFont, width: int) -> list[str]:
     return [fit_text(line, font, width) for line in lines]
 
 
-def draw_sheet(heading: str, tiles: Sequence[Tile], columns: int, thumbnail: int) -> Image.Image:
-    """Return the sheet. Without tiles it is a small picture with the heading alone."""
+def draw_sheet(heading: str, tiles: Sequence[Tile | None], columns: int, thumbnail: int) -> Image.Image:
+    """Return the sheet; None leaves a place empty. Without tiles it is a small picture with the heading alone."""
     columns = max(1, min(columns, len(tiles)))
     small = load_font(CAPTION_SIZE)
-    captions = [wrap_text(tile.caption, small, thumbnail)[:EVIDENCE_LINES] for tile in tiles]
+    captions = [wrap_text(tile.caption, small, thumbnail)[:EVIDENCE_LINES] if tile else [] for tile in tiles]
     step = thumbnail + (1 + max(map(len, captions), default=0)) * CAPTION_STEP + 2 * GAP
     rows = -(-len(tiles) // columns)
     width = max(LEAST_WIDTH, columns * (thumbnail + GAP) + GAP)
@@ -79,6 +80,10 @@ def draw_sheet(heading: str, tiles: Sequence[Tile], columns: int, thumbnail: int
     draw.text((GAP, HEAD_HEIGHT // 2), fit_text(heading, font, width - 2 * GAP), font=font, fill=INK, anchor="lm")
     for index, (tile, lines) in enumerate(zip(tiles, captions, strict=True)):
         left, top = GAP + (index % columns) * (thumbnail + GAP), HEAD_HEIGHT + (index // columns) * step
+        if tile is None:
+            continue
+        if tile.joined:
+            draw.rectangle((left - GAP, top + thumbnail // 2 - 2, left - 1, top + thumbnail // 2 + 1), fill=MUTED)
         if tile.thumbnail is None:
             _draw_note(draw, tile.note, (left, top), thumbnail)
         else:

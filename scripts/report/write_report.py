@@ -17,11 +17,13 @@ from scripts.lib.plain_text import printable
 from scripts.lib.recipe import read_recipe
 from scripts.lib.step import run_step, step_parser
 from scripts.report.accounts import read_funnel
+from scripts.report.duplicate_figures import read_figures as read_figures_of_duplicates
 from scripts.report.inline_svg import Drawing, read_drawing
 from scripts.report.page import render_page
 from scripts.report.page_sentences import TRACES, five_lines, key_figures, limits
 from scripts.report.page_values import (
     detector_values,
+    duplicate_values,
     funnel_values,
     people_values,
     published_values,
@@ -51,6 +53,7 @@ def page_text(
     statistics: Statistics,
     scores: Sequence[Score],
     looked: PeopleLooked,
+    duplicates: Mapping[str, object],
     tuning: Mapping[str, object],
 ) -> str:
     """Return the page.
@@ -63,6 +66,7 @@ def page_text(
         statistics: of the kept images.
         scores: results, twins beside their runs.
         looked: what reviewers and auditors did.
+        duplicates: values of `duplicate_values`.
         tuning: values of `tuning_values`.
     """
     return render_page(
@@ -76,6 +80,7 @@ def page_text(
             **people_values(settings, funnel, looked),
             **tuning,
             **sheet_values(sheets, {KEPT: funnel["kept"], **funnel["rejected"]}),
+            **duplicates,
             **selection_values(statistics, looked),
             "runs": [{**run, "drawing": drawings.get(run["name"])} for run in settings.runs],
             **result_values(scores),
@@ -97,6 +102,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--funnel-figure", type=Path, required=True, help="SVG of draw_funnel")
     parser.add_argument("--curves", type=Path, nargs="*", default=[], help="SVGs of draw_curves, named by their run")
     parser.add_argument("--sheets", type=Path, nargs="*", default=[], help="PNGs of draw_contact_sheets")
+    parser.add_argument("--duplicates", type=Path, required=True, help="JSON of draw_duplicates")
+    parser.add_argument("--duplicate-sheets", type=Path, nargs="*", default=[], help="PNGs of draw_duplicates")
     parser.add_argument("--results", type=Path, required=True, help="CSV of collect_results")
     parser.add_argument("--selection", type=Path, required=True, help="table of select")
     parser.add_argument("--reviews", type=Path, required=True, help="JSON of gather_human_verdicts")
@@ -127,6 +134,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         statistics=statistics,
         scores=scores,
         looked=looked,
+        duplicates=duplicate_values(read_figures_of_duplicates(args.duplicates), args.duplicate_sheets),
         tuning=tuning_values(
             read_tuning(args.tuning), [read_drawing(path, "labelled-") for path in args.tuning_figure]
         ),

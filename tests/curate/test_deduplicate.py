@@ -27,7 +27,9 @@ from tests.curate.test_hash_join import hashes_with_neighbours
 from tests.curate.test_star_clusters import ROUND
 
 SETTINGS = DeduplicateSettings(near_distance=3, min_correlation=0.9, mirrored=True, turned=True, min_colour_std=4.0)
-LIMITS = InspectImagesSettings(max_pixels=50_000_000, max_bytes=50_000_000, timeout_seconds=10.0, memory_mb=1024)
+LIMITS = InspectImagesSettings(
+    max_pixels=50_000_000, max_bytes=50_000_000, cpu_seconds=10.0, timeout_seconds=30.0, memory_mb=1024
+)
 
 
 def laid(phash: int, mirrored: bool, turned: int) -> int:

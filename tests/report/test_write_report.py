@@ -17,6 +17,8 @@ from scripts.report.count_funnel import main as count_funnel
 from scripts.report.draw_contact_sheets import main as draw_contact_sheets
 from scripts.report.draw_curves import main as draw_curves
 from scripts.report.draw_funnel import main as draw_funnel
+from scripts.report.duplicate_figures import DuplicateFigures, write_figures
+from scripts.report.sheet import draw_sheet, encode_sheet
 from scripts.report.write_report import main
 from tests.report.made import (
     HOSTILE,
@@ -140,6 +142,9 @@ def tuning_files(folder: Path) -> list[str]:
     return ["--tuning", str(folder / "figures.json"), "--tuning-figure", str(folder / "f.svg")]
 
 
+NO_DUPLICATES = DuplicateFigures(clusters=0, largest=0, exact=0, near=0, mirrored=0, turned=0, by_distance={})
+
+
 def make_page(
     folder: Path,
     rows: list[dict[str, Any]],
@@ -148,6 +153,7 @@ def make_page(
     reviews: ReviewFigures = NOBODY,
     leak: LeakRate | None = None,
     tuned: bool = False,
+    duplicates: DuplicateFigures = NO_DUPLICATES,
     **given: Any,
 ) -> str:
     """Run all steps of the report on made inputs and return the page's text."""
@@ -168,7 +174,11 @@ def make_page(
     draw_contact_sheets(["--recipe", settings, "--selection", str(selection), *files])
     (folder / "results.csv").write_text("\n".join(results) + "\n")
     figures = ["--funnel", funnel, "--funnel-figure", str(folder / "f.svg"), "--curves", str(folder / "run_one.svg")]
-    tables = ["--results", str(folder / "results.csv"), "--selection", str(selection)]
+    write_figures(folder / "duplicates.json", duplicates)
+    sheet = draw_sheet("near duplicates", [], 1, 32)
+    (folder / "farthest.png").write_bytes(encode_sheet(sheet, "2 of 3 clusters"))
+    twins = ["--duplicates", str(folder / "duplicates.json"), "--duplicate-sheets", str(folder / "farthest.png")]
+    tables = [*twins, "--results", str(folder / "results.csv"), "--selection", str(selection)]
     tables += people_flags(folder, reviews, leak)
     out = folder / "index.html"
     tuning = tuning_files(folder) if tuned else ["--tuning", "--tuning-figure"]
@@ -241,6 +251,18 @@ def test_links_inside_the_page_lead_somewhere(page: str):
     found = Page(page)
     targets = {value[1:] for name, value in found.attributes if name == "href" and value.startswith("#")}
     assert targets and targets <= set(found.ids)
+
+
+def test_duplicates_are_told_and_shown(tmp_path: Path, page: str):
+    assert "No two images have the same bytes or look the same." in Page(page).text
+    figures = {"clusters": 1234, "largest": 7, "exact": 5, "near": 1300, "mirrored": 9, "turned": 3}
+    found = DuplicateFigures(**figures, by_distance={"0": 1200, "6": 100})
+    text = make_page(tmp_path / "page", ROWS, duplicates=found)
+    assert "1,234 clusters: one image of each" in Page(text).text
+    assert "5 have the same bytes and 1,300 look the same (9 mirrored, 3 turned;" in Page(text).text
+    assert "1,200 at 0, 100 at 6" in Page(text).text
+    assert base64.b64encode((tmp_path / "page" / "farthest.png").read_bytes()).decode() in text
+    assert "near duplicates, farthest: 2 of 3 clusters" in text
 
 
 def test_the_numbers_are_there(page: str):
