@@ -7,9 +7,6 @@ import resource
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
-
-import pyarrow as pa
 
 from scripts.lib.files import table_of, write_table
 from scripts.lib.images import decode_image
@@ -31,19 +28,22 @@ def chosen_photos(count: int) -> list[Path]:
 def write_part(folder: Path, photos: list[Path]) -> list[str]:
     """Write tar, status and inspection of a partition whose image ids are file names; return them as flags."""
     folder.mkdir(parents=True, exist_ok=True)
-    empty: dict[str, Any] = {
-        str(kind): "" if pa.types.is_string(kind) else 0 for kind in (*DOWNLOADS.types, *INSPECTIONS.types)
-    }
     status, inspections = [], []
     with TarWriter(folder / "part.tar") as tar:
         for photo in photos:
             content = photo.read_bytes()
             member = tar.add(photo.name, content)
             height, width = decode_image(content).shape[:2]
-            place = {"image_id": photo.name, "member": member.name, "offset": member.offset, "size": member.size}
-            size = {"image_id": photo.name, "height": height, "width": width}
-            status.append({**{field.name: empty[str(field.type)] for field in DOWNLOADS}, **place})
-            inspections.append({**{field.name: empty[str(field.type)] for field in INSPECTIONS}, **size})
+            place = {
+                "image_id": photo.name,
+                "reason": "",
+                "member": member.name,
+                "offset": member.offset,
+                "size": member.size,
+            }
+            size = {"image_id": photo.name, "reason": "", "height": height, "width": width}
+            status.append(dict.fromkeys(DOWNLOADS.names) | place)
+            inspections.append(dict.fromkeys(INSPECTIONS.names) | size)
     write_table(folder / "status.parquet", table_of(status, DOWNLOADS))
     write_table(folder / "inspection.parquet", table_of(inspections, INSPECTIONS))
     files = {"--tar": "part.tar", "--status": "status.parquet", "--inspection": "inspection.parquet"}
