@@ -109,12 +109,13 @@ def find_selected(selection: Path, wanted: set[str]) -> dict[str, Row]:
 
 def caption(row: Row, cluster: Cluster, selected: Row) -> str:
     """Return what stands under a picture: whether it was kept and why not, or how the copy differs."""
+    size = f"{selected['width']}×{selected['height']}"
     if row is cluster.best:
         fate = "kept" if selected["reason"] == "" else selected["reason"].replace("_", " ")
-        return f"best of {row['members']}: {fate}, {selected['width']} × {selected['height']}"
+        return f"best of {row['members']}: {fate}, {size}"
     turned = f", turned {row['turned']}°" if row["turned"] else ""
     mirrored = ", mirrored" if row["mirrored"] else ""
-    return f"{row['distance']} bits{mirrored}{turned}, {selected['width']} × {selected['height']}"
+    return f"{row['distance']} bit{'' if row['distance'] == 1 else 's'}{mirrored}{turned}, {size}"
 
 
 def lay_out(clusters: Sequence[Sequence[Tile]], columns: int) -> list[Tile | None]:

@@ -9,8 +9,8 @@ DUPLICATES = """
 <p><strong>{{ duplicates.clusters | count }}</strong> clusters: one image of each can be kept, the largest in pixels. Of
 the others, <strong>{{ duplicates.exact | count }}</strong> have the same bytes and
 <strong>{{ duplicates.near | count }}</strong> look the same
-{% if duplicates.near %}({{ duplicates.mirrored | count }} mirrored, {{ duplicates.turned | count }} turned; by bits
-of 64 in which the perceptual hashes differ: {{ duplicate_bits }}){% endif %}. The largest cluster has
+{% if duplicates.near %}({{ duplicates.mirrored | count }} mirrored, {{ duplicates.turned | count }} turned; by bits of
+64 in which the perceptual hashes differ: {{ duplicate_bits }}){% endif %}. The largest cluster has
 {{ duplicates.largest | count }} images.</p>
 {% if duplicate_sheets %}
 <p class="small muted">The best image of a cluster stands first, a band joins its copies to it. Each copy looks like the
