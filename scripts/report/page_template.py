@@ -114,8 +114,8 @@ come inside installed packages, so that the whole road can be walked without dow
 <td data-label="Reason"><code>{{ rule.reason }}</code></td></tr>
 {% endfor %}
 </tbody></table>
-<p class="small muted">How many people these detectors miss is measured only on labelled photographs{% if tuning %}
-(<a href="#labelled">below</a>){% endif %}, not on these rows.</p>
+<p class="small muted">How many people these detectors miss is measured only on labelled photographs
+{%+ if tuning %}(<a href="#labelled">below</a>){% endif %}, not on these rows.</p>
 </section>
 """
 
