@@ -66,7 +66,7 @@ def test_the_filter_finds_the_people(finished: Path, shared: Path) -> None:
 
 def test_the_labels_are_in_the_report_with_the_same_counts(finished: Path) -> None:
     figures = json.loads((finished / "results/filter/tune_threshold/figures.json").read_text())
-    assert (figures["people"], figures["others"]) == (151, 335)
+    assert (figures["people"], figures["others"]) == (151, 336)  # one of them is a near duplicate
     (people,) = (
         row for row in figures["counts"] if (row["filter"], row["column"], row["label"]) == ("configured", "", "person")
     )
