@@ -1,87 +1,78 @@
-"""How many photos with people the filter drops, and how many without it drops for nothing, by label.
+"""How many photos with people the filter drops, and how many without it drops for nothing, on labelled photos.
 
-Reads a finished run of scales/photos.yaml. The peer is the paper's first stage alone (RetinaFace MobileNet-0.25 at 0.5)
-on the same photos: `ratio` is our recall over its recall.
+Reads what `tune_threshold` counted in a finished run: each detector and committee at its thresholds on images held out,
+and the rules as configured beside the reference, which is PASS's own rule (a face above 0.5 or a person of 0.5 or more,
+with NanoDet in the place of its person detector). Both filters see the same photos and the same scores. `ratio` is
+the recall of the rules as configured, before review, over that of the reference; their thresholds were chosen on
+these labels, so for new photos believe the held-out lines.
 
-    make photos && python -m benchmarks.filter_quality
+    make tune && python -m benchmarks.filter_quality
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
 import json
-import os
 import sys
-from collections import Counter
 from pathlib import Path
 
-import pyarrow.parquet as pq
-from scipy.stats import binomtest
-
-PEOPLE = ("face", "person")
-PEER, PEER_SCORE = "retinaface_mobilenet", 0.5
+from scripts.lib.recipe import read_recipe
+from scripts.lib.tune_figures import Count, Share, TuneFigures
 
 
-def judged(results: Path) -> dict[str, str]:
-    """Return image id → reason of `judge` for each image that the detectors saw."""
-    reasons = {}
-    for path in sorted((results / "filter" / "judge").glob("*.parquet")):
-        table = pq.read_table(path, columns=["image_id", "reason"]).to_pydict()
-        reasons.update(zip(table["image_id"], table["reason"], strict=True))
-    return {image_id: reason for image_id, reason in reasons.items() if reason in ("", *PEOPLE)}
+def told(share: Share) -> str:
+    """Return `share [low, high]`."""
+    return f"{share.share:.3f} [{share.low:.3f}, {share.high:.3f}]"
 
 
-def face_scores(results: Path) -> dict[str, float]:
-    """Return image id → highest face score of the peer's detector."""
-    scores = {}
-    for path in sorted((results / "filter" / "detect_faces" / PEER).glob("*.parquet")):
-        table = pq.read_table(path, columns=["image_id", "score"]).to_pydict()
-        scores.update(zip(table["image_id"], table["score"], strict=True))
-    return scores
+def print_scorers(figures: TuneFigures) -> None:
+    """Print the held-out operating points of each detector and committee."""
+    for curve in figures.curves:
+        print(f"{curve.scorer:22} area under the curve {curve.area:.3f} [{curve.low:.3f}, {curve.high:.3f}]")
+        for point in figures.points:
+            if (point.scorer, point.reading) == (curve.scorer, "held_out"):
+                print(
+                    f"    chosen for {point.aim:13} recall {told(point.people_dropped)}, false rejects "
+                    f"{told(point.others_dropped)}; in review {told(point.people_in_review)} of the people, "
+                    f"{told(point.others_in_review)} of the others"
+                )
 
 
-def interval(dropped: int, seen: int) -> str:
-    """Return `share [95 % interval]`, Clopper-Pearson."""
-    if not seen:
-        return "none"
-    low, high = binomtest(dropped, seen).proportion_ci(0.95)
-    return f"{dropped / seen:.3f} [{low:.3f}, {high:.3f}]"
+def print_counts(figures: TuneFigures) -> dict[tuple[str, str], Count]:
+    """Print what both filters do, by label and stratum; return the counts of whole labels by filter and label."""
+    for row in figures.counts:
+        group = f"{row.label}, {row.column} {row.value}" if row.column else row.label
+        print(
+            f"{row.filter:10} {group:44} {row.kept.images:4} photos, dropped {told(row.dropped)}, in review "
+            f"{told(row.in_review)}, kept {told(row.kept)}"
+        )
+    return {(row.filter, row.label): row for row in figures.counts if not row.column}
 
 
 def main() -> None:
-    """Print a line for each label, and the JSON line."""
+    """Print the tables and the JSON line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
-    labels_path = Path(os.environ.get("UNPEOPLED_SHARED", "../shared")) / "data" / "photos.csv"
-    parser.add_argument("--results", type=Path, default=Path("results"), help="of a finished run of scales/photos.yaml")
-    parser.add_argument("--photos", type=Path, default=labels_path, help="table of labels")
+    figures_path = Path("results/filter/tune_threshold/figures.json")
+    parser.add_argument("--figures", type=Path, default=figures_path, help="of a finished `make tune` or `make photos`")
+    parser.add_argument("--people", default="person", help="label of photos with people")
+    parser.add_argument("--others", default="no_person", help="label of photos without")
     args = parser.parse_args()
-    for path in (args.photos, args.results / "filter" / "detect_faces" / PEER):
-        if not path.exists():
-            sys.exit(f"{path} is missing: run `make photos` first, with UNPEOPLED_SHARED naming the folder of data/")
-    with args.photos.open(encoding="utf-8", newline="") as handle:
-        labels = {row["key"]: row["label"] for row in csv.DictReader(handle) if row["key"]}
-    reasons, scores = judged(args.results), face_scores(args.results)
-    seen, ours, peer = Counter[str](), Counter[str](), Counter[str]()
-    missed = []
-    for image_id, reason in sorted(reasons.items()):
-        label = labels.get(image_id)
-        if label is None:
-            continue
-        seen[label] += 1
-        ours[label] += reason in PEOPLE
-        peer[label] += scores[image_id] >= PEER_SCORE
-        if label == "person" and reason not in PEOPLE:
-            missed.append(image_id)
-    for label in sorted(seen):
-        print(
-            f"{label:20} {seen[label]:4} photos, dropped {interval(ours[label], seen[label])}, "
-            f"faces alone {interval(peer[label], seen[label])}"
-        )
-    print("photos with people that were kept:", " ".join(missed) or "none")
-    recall, peer_recall = ours["person"] / seen["person"], peer["person"] / seen["person"]
-    figures = {"recall": recall, "false_rejects": ours["no_person"] / seen["no_person"], "peer_recall": peer_recall}
-    print(json.dumps({"name": "filter_quality", "ratio": recall / peer_recall, **figures}))
+    if not args.figures.exists():
+        sys.exit(f"{args.figures} is missing: run `make tune` first, with UNPEOPLED_SHARED naming the folder of data/")
+    figures = read_recipe(TuneFigures, args.figures.read_text(encoding="utf-8"))
+    print_scorers(figures)
+    counts = print_counts(figures)
+    ours, reference = (counts[name, args.people] for name in ("configured", "reference"))
+    line = {
+        "recall": ours.dropped.share,
+        "recall_with_review": 1 - ours.kept.share,
+        "false_rejects": counts["configured", args.others].dropped.share,
+        "others_in_review": counts["configured", args.others].in_review.share,
+        "peer_recall": reference.dropped.share,
+        "peer_false_rejects": counts["reference", args.others].dropped.share,
+    }
+    ratio = ours.dropped.share / reference.dropped.share
+    print(json.dumps({"name": "filter_quality", "ratio": ratio, "peer": "PASS's rule", **line}))
 
 
 if __name__ == "__main__":

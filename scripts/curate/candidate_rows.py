@@ -36,8 +36,8 @@ def read_candidates(paths: Sequence[Path], part: str, source_order: Sequence[str
                 " delete results/curate/select_candidates and run again."
             )
     rows.sort(key=lambda row: (row["image_id"], places[row["source"]], row["file"], row["row"]))
-    for before, row in pairwise(rows):
-        if all(before[name] == row[name] for name in ("image_id", "source", "file", "row")):
+    for earlier, row in pairwise(rows):
+        if all(earlier[name] == row[name] for name in ("image_id", "source", "file", "row")):
             raise UserError(
                 f"row {row['row']} of {row['file']} (image {row['image_id']}) comes twice in the candidate tables"
                 f" {', '.join(map(str, paths))}: delete them and run again to select the candidates anew."

@@ -11,6 +11,7 @@ import numpy as np
 import simplejpeg
 from PIL import Image
 
+from scripts.curate.decoding_memory import decoding_bytes
 from scripts.curate.measure_embedded import Seen, measure_embedded
 from scripts.curate.perceptual_hash import miniature_of, perceptual_hashes, small_grey
 from scripts.curate.settings import InspectImagesSettings
@@ -18,6 +19,7 @@ from scripts.lib.embedded.strip import take_apart
 from scripts.lib.images import open_image, orientation_of, sniff_format, to_rgb
 from scripts.lib.reasons import InspectionReason
 
+ROOM_BYTES = 12 << 20  # beside the picture, for everything else
 _LEVELS = np.arange(256, dtype=np.int64)
 
 
@@ -81,6 +83,9 @@ def _measure(content: bytes, kind: str, limits: InspectImagesSettings) -> Measur
     # A JPEG with several pictures (MPO: stereo, gain map, preview) is a still photograph: the first one counts.
     if kind != "JPEG" and getattr(image, "n_frames", 1) > 1:
         return known.rejected(InspectionReason.ANIMATED, "more than one frame")
+    if (needed := decoding_bytes(image) + len(content) + ROOM_BYTES) > limits.memory_mb * 2**20:
+        detail = f"about {needed >> 20} MB, more than {limits.memory_mb}"
+        return known.rejected(InspectionReason.DECODER_MEMORY, detail)
     if kind == "JPEG" and (refusal := _strict_jpeg(content)) is not None:
         return known.rejected(*refusal)
     image.load()
@@ -117,6 +122,8 @@ def _strict_jpeg(content: bytes) -> tuple[InspectionReason, str] | None:
         simplejpeg.decode_jpeg(content, target, min_height=1, min_width=1, min_factor=8, strict=True)
     except ValueError as error:
         text = str(error)
+        if "memory" in text:
+            raise MemoryError from None
         if "precision" in text or "subsampling" in text:  # legal, but not readable by the decoders of the field
             return InspectionReason.UNSUPPORTED_FORMAT, text
         return InspectionReason.UNDECODABLE, text

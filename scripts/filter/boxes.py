@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from scripts.lib.images import Pixels
 
+BLOCK = 64  # boxes whose overlaps are computed at once
 Boxes = npt.NDArray[np.float32]  # [n, 5]: x0, y0, x1, y1 in pixels, score; best first
 
 
@@ -37,15 +38,22 @@ def suppress(boxes: Boxes, overlap: float) -> npt.NDArray[np.int64]:
 
     As torchvision's nms, in 32 bits: a box goes when its overlap with a kept one is more than `overlap`.
     """
-    x0, y0, x1, y1 = boxes[:, :4].T
-    areas = (x1 - x0) * (y1 - y0)
-    waiting, kept = np.arange(len(boxes)), []
-    while len(waiting):
-        best, waiting = waiting[0], waiting[1:]
-        kept.append(int(best))
-        wide = np.minimum(x1[best], x1[waiting]) - np.maximum(x0[best], x0[waiting])
-        tall = np.minimum(y1[best], y1[waiting]) - np.maximum(y0[best], y0[waiting])
-        shared = np.maximum(wide, 0) * np.maximum(tall, 0)
-        with np.errstate(invalid="ignore"):  # two empty boxes: 0 / 0, which is not more than `overlap`
-            waiting = waiting[~(shared / (areas[best] + areas[waiting] - shared) > np.float64(overlap))]
-    return np.array(kept, np.int64)
+    kept = np.ones(len(boxes), np.bool_)
+    for start in range(0, len(boxes), BLOCK):
+        over = _overlaps(boxes[start : start + BLOCK], boxes[start:]) > np.float64(overlap)
+        for row, hit in enumerate(over):
+            if kept[start + row]:
+                kept[start + row + 1 :] &= ~hit[row + 1 :]
+    return np.flatnonzero(kept)
+
+
+def _overlaps(some: Boxes, all_boxes: Boxes) -> npt.NDArray[np.float32]:
+    """Return intersection over union of each with each, [len(some), len(all_boxes)]; of two empty boxes none (NaN)."""
+    x0, y0, x1, y1 = some[:, :4].T[..., None]
+    left, top, right, bottom = all_boxes[:, :4].T
+    wide = np.minimum(x1, right) - np.maximum(x0, left)
+    tall = np.minimum(y1, bottom) - np.maximum(y0, top)
+    shared = np.maximum(wide, 0) * np.maximum(tall, 0)
+    with np.errstate(invalid="ignore"):
+        quotients: npt.NDArray[np.float32] = shared / ((x1 - x0) * (y1 - y0) + (right - left) * (bottom - top) - shared)
+    return quotients

@@ -24,6 +24,8 @@ ADVICE = {
     "single_colour": "filter.judge.min_colour_std",
     "near_duplicate": "curate.deduplicate.near_distance",
     "human_verdict": "the table of filter.human_verdicts",
+    "tagged_person": "filter.judge.embedded.max_face_regions",
+    "thumbnail_differs": "filter.judge.embedded.max_thumbnail_distance",
     "detector_failed": "the logs in logs/filter/detect_faces and logs/filter/detect_people",
     "face": "drop in filter.rules",
     "person": "drop in filter.rules",

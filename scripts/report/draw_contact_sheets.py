@@ -34,6 +34,7 @@ PEOPLE = {
     FilterReason.FACE,
     FilterReason.PERSON,
     FilterReason.AWAITS_REVIEW,
+    FilterReason.TAGGED_PERSON,
     FilterReason.HUMAN_VERDICT,
     FilterReason.DETECTOR_FAILED,
 }

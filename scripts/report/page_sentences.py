@@ -83,10 +83,12 @@ def _kept(funnel: Account, statistics: Statistics) -> str:
 
 def _people(funnel: Account) -> str:
     face, person = (funnel["rejected"].get(reason, 0) for reason in (FilterReason.FACE, FilterReason.PERSON))
-    human, waiting = (
-        funnel["rejected"].get(reason, 0) for reason in (FilterReason.HUMAN_VERDICT, FilterReason.AWAITS_REVIEW)
+    human, waiting, tagged = (
+        funnel["rejected"].get(reason, 0)
+        for reason in (FilterReason.HUMAN_VERDICT, FilterReason.AWAITS_REVIEW, FilterReason.TAGGED_PERSON)
     )
     text = f"{count(face)} images dropped for a face and {count(person)} more for a person"
+    text += f"; {count(tagged)} because their own metadata tag one" if tagged else ""
     text += f"; {count(human)} by reviewers" if human else "; none by a reviewer"
     return text + (f"; {count(waiting)} are left out until a reviewer has looked at them." if waiting else ".")
 

@@ -56,22 +56,29 @@ def key_of(row: Count) -> tuple[str, str, str]:
     return row.column, row.value, row.label
 
 
-def _share(share: Share) -> str:
-    return f"{share.share:.3f} [{share.low:.3f}, {share.high:.3f}]"
+def _interval(low: float, high: float) -> str:
+    return f"[{low:.3f}, {high:.3f}]"
 
 
-def _scorer(curve: Curve, points: Sequence[Point]) -> dict[str, str]:
+def _share(share: Share) -> tuple[str, str]:
+    return f"{share.share:.3f}", _interval(share.low, share.high)
+
+
+def _line(share: Share) -> str:
+    return " ".join(_share(share))
+
+
+def _scorer(curve: Curve, points: Sequence[Point]) -> dict[str, object]:
+    """Return a row; each figure is two lines of its cell."""
     held = {point.aim: point for point in points if point.scorer == curve.scorer and point.reading == "held_out"}
     band = held["band"]
     covered = band.people_dropped.share + band.people_in_review.share
     return {
         "name": curve.scorer,
-        "area": f"{curve.area:.3f} [{curve.low:.3f}, {curve.high:.3f}]",
-        **{
-            aim: f"{_share(held[aim].people_dropped)}, {_share(held[aim].others_dropped)}"
-            for aim in ("recall", "false_rejects")
-        },
-        "band": f"{covered:.3f}; {_share(band.others_in_review)}",
+        "area": (f"{curve.area:.3f}", _interval(curve.low, curve.high)),
+        "recall": (_line(held["recall"].people_dropped), _line(held["recall"].others_dropped)),
+        "false_rejects": (_line(held["false_rejects"].people_dropped), _line(held["false_rejects"].others_dropped)),
+        "band": (f"{covered:.3f}", _line(band.others_in_review)),
     }
 
 
@@ -84,5 +91,5 @@ def _count(row: Count, reference: dict[tuple[str, str, str], Count]) -> dict[str
         "dropped": _share(row.dropped),
         "in_review": _share(row.in_review),
         "kept": _share(row.kept),
-        "reference": _share(beside.dropped) if beside else NONE,
+        "reference": _share(beside.dropped) if beside else (NONE, ""),
     }

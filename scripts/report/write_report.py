@@ -116,16 +116,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     drawings = {"": read_drawing(args.funnel_figure, "funnel-")}
     drawings |= {path.stem: read_drawing(path, f"curves-{path.stem}-") for path in args.curves}
     funnel, scores = read_funnel(args.funnel), read_results(args.results)
+    looked = PeopleLooked(
+        reviews=read_figures(ReviewFigures, args.reviews),
+        leak=read_figures(LeakRate, Path(args.leak_rate)) if args.leak_rate else None,
+    )
     statistics = kept_statistics(args.selection)
     if statistics.images != funnel["kept"]:
         raise UserError(
             f"{args.selection} keeps {statistics.images} images, and the funnel {args.funnel} counts {funnel['kept']}: "
             "the files are of different runs. Make the funnel again (snakemake --forcerun count_funnel)"
         )
-    looked = PeopleLooked(
-        reviews=read_figures(ReviewFigures, args.reviews),
-        leak=read_figures(LeakRate, Path(args.leak_rate)) if args.leak_rate else None,
-    )
     text = page_text(
         settings=settings,
         funnel=funnel,

@@ -7,7 +7,6 @@ import re
 import subprocess
 import sys
 import tarfile
-import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -115,16 +114,7 @@ def test_all_hostile_files_and_all_cuts(shared: Path, tmp_path: Path) -> None:
     cut = [item for path in photos for item in cuts(path.stem, path.read_bytes())]
     reasons = check_step(tmp_path, [*members(shared), *cut], shipped_limits())
     assert reasons.total() > 1900 + len(cut) > 5000
-    assert not reasons["decoder_timeout"]
-
-
-@pytest.mark.slow
-def test_no_hostile_file_takes_five_seconds(shared: Path) -> None:
-    with DecodePool(shipped_limits(), 1) as pool:
-        for name, content in [*members(shared), ("slow", slow_jpeg(60_000))]:
-            began = time.monotonic()
-            ((_, measured),) = pool.measure([(name, content)])
-            assert time.monotonic() - began < 5 or measured.reason == "decoder_timeout", name
+    assert not reasons["decoder_timeout"]  # that is, none takes the 4 s of processor time
 
 
 @pytest.mark.parametrize("workers", [1, 2, 3])

@@ -8,8 +8,10 @@ import io
 import os
 import sqlite3
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 import zstandard
 
@@ -112,7 +114,7 @@ def test_compressed_text_that_ends_early_is_an_error_not_a_shorter_file(
         list(yfcc100m.read_batches(YFCC, "yfcc-000", path, ("CC-BY-2.0",), threads))
 
 
-def test_sqlite_gives_the_same_rows(tmp_path: Path):
+def test_sqlite_gives_the_same_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     path = tmp_path / "yfcc100m_dataset.sql"
     base = sqlite3.connect(path)
     base.execute(f"CREATE TABLE yfcc100m_dataset ({', '.join(_typed(name) for name in yfcc_row.COLUMNS_23)})")
@@ -121,10 +123,20 @@ def test_sqlite_gives_the_same_rows(tmp_path: Path):
         values[0] = number
         base.execute(f"INSERT INTO yfcc100m_dataset VALUES ({', '.join('?' * 23)})", values)
     base.execute("UPDATE yfcc100m_dataset SET title = CAST(x'ff00fe' AS TEXT) WHERE photoid = 2")
+    for number, title in enumerate(["a\tb", "a\nb", "\t\n", "c"], start=4):
+        changed = [number, *values[1:6], title, *values[7:]]
+        base.execute(f"INSERT INTO yfcc100m_dataset VALUES ({', '.join('?' * 23)})", changed)
     base.commit()
     base.close()
     path.chmod(0o444)
-    first, second, third = read(path)
+    first, second, third, *titled = read(path)
+    assert [row.title for row in titled] == ["a b", "a b", "", "c"]
+    for records in (1, 2, 100):
+        monkeypatch.setattr(yfcc100m, "RECORDS_PER_BLOCK", records)
+        batches = list(yfcc100m.read_batches(YFCC, "yfcc-000", path, ("CC-BY-2.0",), 1))
+        rows = pa.concat_tables(batch.candidates for batch in batches).sort_by("row")
+        assert rows.to_pylist() == [asdict(row) for row in (first, third, *titled)]
+        assert pa.concat_tables(batch.rejected for batch in batches)["detail"].to_pylist() == [second.detail]
     [expected] = read(tmp_path / "text", line(photoid="1"))
     assert first == expected
     assert (second.row, second.reason) == (2, "not_utf8")

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import logging
+import re
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -8,7 +11,7 @@ import pytest
 
 from scripts.filter.batches import BATCH_PIXELS, Item, list_items, load_ahead, make_batches
 from scripts.filter.boxes import Boxes, as_boxes, cut_at_edges
-from scripts.filter.detection import FAILURES_AT_END, detect_items, read_settings
+from scripts.filter.detection import FAILURES_AT_END, detect_items, files_of, read_settings
 from scripts.lib.errors import UserError
 from scripts.lib.files import table_of
 from scripts.lib.images import Pixels
@@ -82,6 +85,29 @@ def test_a_batch_of_large_pictures_is_bounded_by_pixels():
     batches = make_batches(items_of(dict.fromkeys("abcde", (side, side))), 8)
     assert [len(batch) for batch in batches] == [2, 2, 1]
     assert [len(batch) for batch in make_batches(items_of({"a": (9000, 9000), "b": (9000, 9000)}), 8)] == [1, 1]
+
+
+def test_a_batch_that_is_looked_at_larger_is_smaller():
+    side = int((BATCH_PIXELS / 4) ** 0.5)
+    items = items_of(dict.fromkeys("abcd", (side, side)))
+    assert [len(batch) for batch in make_batches(items, 8)] == [4]
+    assert [len(batch) for batch in make_batches(items, 8, scale=2.0)] == [1, 1, 1, 1]
+
+
+def test_a_long_run_says_how_long_it_still_takes(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("scripts.filter.detection.LOG_SECONDS", 0.0)
+    caplog.set_level(logging.INFO)
+    items, read = stored({f"{index}": flat(index) for index in range(4)})
+    detect_items(Brightness(), items, 2, read)
+    assert re.search(r"2 of 4 images, [\d.]+ images/s, about 0:00:\d\d left", caplog.text)
+
+
+def test_a_detector_of_one_file_refuses_two():
+    hog = read_settings(detector_recipe("hog", max_side=100), "person")
+    assert files_of(hog, []) is None
+    assert files_of(hog, [Path("a")]) == Path("a")
+    with pytest.raises(UserError, match="made, got 2"):
+        files_of(hog, [Path("a"), Path("b")])
 
 
 def test_only_images_that_decode_are_listed_in_id_order():

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import sys
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,8 @@ import numpy as np
 import pytest
 import torch
 import transformers
+import yaml
+from pydantic import ValidationError
 from safetensors.torch import load_file, save_file
 
 from scripts.filter.detect_people import main
@@ -16,6 +19,7 @@ from scripts.filter.detectors.transformers import import_offline, load_detector,
 from scripts.filter.settings import DetectSettings, TransformersDetector
 from scripts.lib.errors import UserError
 from scripts.lib.files import write_json
+from tests.conftest import ROOT
 from tests.filter.made import detector_recipe, flags, picture, png, write_part
 
 LABELS = {0: "bicycle", 1: "person", 2: "car"}
@@ -196,6 +200,18 @@ def test_the_package_is_imported_with_its_way_to_servers_shut(monkeypatch: pytes
     import os
 
     assert os.environ["HF_HUB_OFFLINE"] == os.environ["HF_HUB_DISABLE_TELEMETRY"] == "1"
+
+
+def test_the_entry_of_the_shipped_config_wants_its_digests_and_nothing_else():
+    lines = (ROOT / "config.yaml").read_text().splitlines()
+    first = next(index for index, line in enumerate(lines) if "- name: dfine_x" in line)
+    block = list(takewhile(lambda line: line.lstrip().startswith("#"), lines[first:]))
+    (entry,) = yaml.safe_load("\n".join(line.replace("# ", "", 1) for line in block))
+    with pytest.raises(ValidationError, match=r"64 digits.*x-linked-etag"):
+        DetectSettings.model_validate({"detector": entry}, strict=False)
+    for file in ("weights", "config"):
+        entry[file]["sha256"] = "0" * 64
+    assert DetectSettings.model_validate({"detector": entry}, strict=False).detector.name == "dfine_x"
 
 
 def test_a_part_is_measured_with_both_files(tmp_path: Path):

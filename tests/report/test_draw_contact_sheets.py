@@ -129,6 +129,14 @@ def test_the_sample_depends_on_the_seed_and_the_ids_alone(tmp_path: Path):
     assert {pick.image_id for pick in other.picks} != {pick.image_id for pick in picked.picks}
 
 
+def test_a_person_tagged_in_the_metadata_is_hidden_where_no_detector_found_one():
+    pick = Pick("a", "0", "evidence", "creator")
+    tagged = make_tile(pick, jpeg(1), [], "tagged_person", 64).thumbnail
+    changed = make_tile(pick, jpeg(1), [], "thumbnail_differs", 64).thumbnail
+    assert tagged is not None and changed is not None
+    assert detail(tagged) < 0.4 * detail(changed)
+
+
 def test_missing_bytes_and_broken_images_get_a_tile_that_says_so():
     pick = Pick("a", "0", "evidence", "creator")
     assert make_tile(pick, None, [], "face", 64).note == "its bytes are not in the part's tar"

@@ -204,8 +204,8 @@ def test_labelled_images_have_a_section_when_something_was_tuned(page: str, tmp_
     found = Page(make_page(tmp_path / "page", ROWS, tuned=True))
     assert "227 images with people and 409 without, apart from them 14 statue. 3 labelled images are not" in found.text
     assert "0.978 [0.970, 0.990]" in found.text  # area
-    assert "0.986 [0.936, 1.036], 0.302 [0.252, 0.352]" in found.text  # at the wanted recall
-    assert "0.988; 0.200 [0.150, 0.250]" in found.text  # people dropped or in review; others in review
+    assert "0.986 [0.936, 1.036] 0.302 [0.252, 0.352]" in found.text  # at the wanted recall
+    assert "0.988 0.200 [0.150, 0.250]" in found.text  # people dropped or in review; others in review
     assert "0.700 [0.650, 0.750]" in found.text and "0.600 [0.550, 0.650]" in found.text  # configured, reference
     assert "labelled" in found.ids and len(set(found.ids)) == len(found.ids)
     assert not found.tags & {"script", "iframe"}

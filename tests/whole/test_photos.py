@@ -54,11 +54,27 @@ def test_the_filter_finds_the_people(finished: Path, shared: Path) -> None:
     selection = pd.read_parquet(finished / "results/filter/select.parquet")
     selection["label"] = selection.image_id.map(labels)
     people = selection[selection.label == "person"]
-    dropped = people.reason.isin(["face", "person"])
+    dropped, waiting = people.reason.isin(["face", "person"]), people.reason == "awaits_review"
     assert len(people) == 151
-    assert dropped.mean() >= 0.97  # 149 of 151 as measured; docs/measurements.md
+    # as measured: 135 dropped, 15 wait for a reviewer, 1 is kept; docs/measurements.md
+    assert dropped.mean() >= 0.85
+    assert (dropped | waiting).mean() >= 0.97
     others = selection[selection.label == "no_person"]
-    assert (others.reason == "").sum() >= 150  # the filter must leave something
+    assert others.reason.isin(["face", "person"]).mean() <= 0.15
+    assert (others.reason == "").sum() >= 180  # the filter must leave something
+
+
+def test_the_labels_are_in_the_report_with_the_same_counts(finished: Path) -> None:
+    figures = json.loads((finished / "results/filter/tune_threshold/figures.json").read_text())
+    assert (figures["people"], figures["others"]) == (151, 336)  # one of them is a near duplicate
+    (people,) = (
+        row for row in figures["counts"] if (row["filter"], row["column"], row["label"]) == ("configured", "", "person")
+    )
+    selection = pd.read_parquet(finished / "results/filter/select.parquet")
+    assert people["dropped"]["images"] == 151
+    assert 0 < round(people["in_review"]["share"] * 151) <= (selection.reason == "awaits_review").sum()
+    page = (finished / "results/report/index.html").read_text()
+    assert "On labelled images" in page and "committee" in page
 
 
 def test_no_kept_photo_lacks_its_licence_and_author(finished: Path) -> None:

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from itertools import chain, islice
 from pathlib import Path
 
-from scripts.curate.row_batches import RowBatch, batches_of
+from scripts.curate.row_batches import RowBatch
 from scripts.curate.rows import CandidateRow, RejectedRow
 from scripts.curate.settings import Licence, YfccSource
 from scripts.curate.sources.lines import Position, is_sqlite, lines_of, read_blocks
@@ -25,6 +25,7 @@ from scripts.lib.errors import UserError
 
 TABLE = "yfcc100m_dataset"
 LAYOUT_SAMPLE = 1000  # lines that decide which layout a file has, or
+RECORDS_PER_BLOCK = 16_384
 SAMPLE_BYTES = 64 << 20  # so many bytes of them, where lines are long
 
 
@@ -64,11 +65,12 @@ def read_batches(
         UserError: as for `read_rows`.
     """
     where = _where(source, file_name, metadata)
-    if is_sqlite(metadata):
-        yield from batches_of(read_rows(source, file_name, metadata, None, licences))
-        return
     position = Position()
-    layout, blocks = _layout_of(read_blocks(metadata, where, threads, position), where)
+    blocks: Iterator[bytes | Fields | None]
+    if is_sqlite(metadata):
+        layout, blocks = 23, _as_lines(_records(metadata, where))
+    else:
+        layout, blocks = _layout_of(read_blocks(metadata, where, threads, position), where)
     parse = BlockParser(layout, frozenset(licences))
     row, size = 1, metadata.stat().st_size
     for block in blocks:
@@ -131,6 +133,23 @@ def _records(path: Path, where: str) -> Iterator[Fields]:
                 yield [_bytes_of(value) for value in record]
     except sqlite3.DatabaseError as error:
         raise UserError(f"{where} cannot be read as SQLite: {error}. Bring it again and compare its size.") from None
+
+
+def _as_lines(records: Iterable[Fields]) -> Iterator[bytes | Fields]:
+    """Yield records as blocks of lines; one that cannot be a line, because a field has a tab or line feed, as it is."""
+    lines: list[bytes] = []
+    for record in records:
+        line = b"\t".join(record)
+        fits = b"\n" not in line and line.count(b"\t") == len(record) - 1
+        if fits:
+            lines.append(line)
+        if lines and (len(lines) == RECORDS_PER_BLOCK or not fits):
+            yield b"\n".join(lines) + b"\n"
+            lines = []
+        if not fits:
+            yield record
+    if lines:
+        yield b"\n".join(lines) + b"\n"
 
 
 def _bytes_of(value: object) -> bytes:

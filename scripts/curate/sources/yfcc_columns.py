@@ -29,7 +29,7 @@ from scripts.curate.sources.byte_columns import (
     split_block,
     take_spans,
 )
-from scripts.curate.sources.yfcc_row import PHOTO_ID_CHARACTERS, RowParser
+from scripts.curate.sources.yfcc_row import PHOTO_ID_CHARACTERS, Fields, RowParser
 from scripts.lib.identity import yfcc_key
 from scripts.lib.reasons import MetadataReason
 from scripts.lib.tables import REJECTED_ROWS
@@ -62,10 +62,10 @@ class BlockParser:
         self.parse = RowParser(layout, licences)
         self._outcome = lru_cache(maxsize=4096)(self._outcome_of)
 
-    def __call__(self, first_row: int, data: bytes | None) -> RowBatch:
-        """Return the rows of some lines; None stands for a line that was too long to be one."""
-        if data is None:
-            return batch_of([self.parse(first_row, None)])
+    def __call__(self, first_row: int, data: bytes | Fields | None) -> RowBatch:
+        """Return the rows of whole lines, or the one row of a record that `RowParser` takes."""
+        if not isinstance(data, bytes):
+            return batch_of([self.parse(first_row, data)])
         block = split_block(data, len(self.parse.columns))
         plain, odd_lines = self._plain_rows(block, first_row)
         if not len(odd_lines):
