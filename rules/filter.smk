@@ -150,7 +150,7 @@ rule select:
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=32000,
+        mem_mb=8000,
         runtime=120,
     params:
         recipe=lambda wc: PLAN.select_recipe(),

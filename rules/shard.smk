@@ -39,7 +39,7 @@ rule write_metadata:
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=16000,
+        mem_mb=8000,
         runtime=60,
     params:
         recipe=lambda wc: PLAN.write_shards_recipe(),

@@ -6,7 +6,7 @@ correlate by at least `min_correlation`. Images are taken by area, the largest f
 kept image is a copy of it, any other is kept. Flat images, whose perceptual hash says nothing, are compared by bytes
 alone. Frames of a series are not duplicates; they differ in more than a recompression changes.
 
-Memory: about 0.45 kB for each image, 256 bytes of it the miniature: 9 GB for 20 million images (docs/measurements.md).
+Memory: about 0.55 kB for each image, 256 bytes of it the miniature: 11 GB for 20 million images (docs/measurements.md).
 """
 
 from __future__ import annotations
