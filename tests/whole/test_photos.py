@@ -15,6 +15,7 @@ from tests.serve_photos import photo_server
 from tests.workflow import run_snakemake, write_scale
 
 pytestmark = pytest.mark.whole
+LONG_PROTOCOLS = ("sgd_probe", "low_shot", "few_shot", "cluster")  # minutes on two tasks; tests/evaluate tries them
 
 
 @pytest.fixture(scope="module")
@@ -24,6 +25,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, shared: Path) -> Path:
     scale = yaml.safe_load((ROOT / "scales/photos.yaml").read_text())
     scale["pretrain"]["runs"][0]["epochs"] = 1
     scale["evaluate"]["tasks"][0] |= {"max_train": 500, "max_test": 200}
+    scale["evaluate"] |= dict.fromkeys(LONG_PROTOCOLS)
     with photo_server(shared) as port:
         result = run_snakemake(
             "--cores",
