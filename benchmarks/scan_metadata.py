@@ -6,8 +6,10 @@ id and row; a Parquet file of the other rows with number, reason, photo id and d
 every row; the peers do not, and this file has no damaged row, because each of them would drop, join or refuse some.
 **Count only** is beside it: the peers just count the CC BY photos, which is the least that a reader can do.
 
-Figures are CPU-seconds and peak memory of whole processes, one thread each; all alternate, medians count. `ratio` is
-the lower of ours over duckdb's and ours over pyarrow's rows per CPU-second for the same answer.
+Figures are CPU-seconds and peak memory of whole processes, one thread each; all alternate, medians count. The
+CPU-seconds of equal work vary much on a machine that others use, so the range over the rounds is given, and a ratio is
+the median (and range) of the ratios within each round. `ratio` is the lower of ours over duckdb's and ours over
+pyarrow's rows per CPU-second for the same answer.
 
     make peers && python -m benchmarks.scan_metadata
 """
@@ -105,16 +107,23 @@ def pack(text: Path, packed: Path, stream_bytes: int) -> None:
         target.write(stream.flush())
 
 
-def medians(runs: dict[str, list[Run]]) -> dict[str, Run]:
-    """Return the median of each figure for each program."""
-    return {
-        name: Run(*(statistics.median(getattr(run, figure) for run in some) for figure in ("cpu", "wall", "peak")))
-        for name, some in runs.items()
+def median(runs: list[Run], figure: str) -> float:
+    """Return the median of a figure."""
+    return statistics.median(getattr(run, figure) for run in runs)
+
+
+def ratios(found: dict[str, list[Run]]) -> dict[str, list[float]]:
+    """Return lowest, median and highest of peer's over our CPU time within a round, for each peer."""
+    each = {
+        name: [theirs.cpu / ours.cpu for theirs, ours in zip(runs, found["unpeopled"], strict=True)]
+        for name, runs in found.items()
+        if name != "unpeopled"
     }
+    return {name: [round(pick(some), 2) for pick in (min, statistics.median, max)] for name, some in each.items()}
 
 
-def scan(python: str, metadata: Path, folder: Path, rounds: int) -> dict[str, Run]:
-    """Return medians of all programs on plain text, and check that their answers agree."""
+def scan(python: str, metadata: Path, folder: Path, rounds: int) -> dict[str, list[Run]]:
+    """Return the runs of all programs on plain text, and check that their answers agree."""
     commands = {"unpeopled": our_command(metadata, folder / "unpeopled", 1)}
     for task in ("answer", "count"):
         names = {peer: peer if task == "answer" else f"{peer}, count only" for peer in PEERS}
@@ -122,14 +131,14 @@ def scan(python: str, metadata: Path, folder: Path, rounds: int) -> dict[str, Ru
     return compare(commands, folder, rounds)
 
 
-def scan_bzip2(python: str, metadata: Path, folder: Path, rounds: int) -> dict[str, Run]:
-    """Return medians on bz2 for those that read it."""
+def scan_bzip2(python: str, metadata: Path, folder: Path, rounds: int) -> dict[str, list[Run]]:
+    """Return the runs on bz2 of those that read it."""
     commands = {f"unpeopled, {count} threads": our_command(metadata, folder / "unpeopled", count) for count in (1, 2)}
     commands |= {peer: peer_command(python, peer, "answer", metadata, folder / peer) for peer in ("pyarrow", "pandas")}
     return compare(commands, folder, rounds)
 
 
-def compare(commands: dict[str, list[str]], folder: Path, rounds: int) -> dict[str, Run]:
+def compare(commands: dict[str, list[str]], folder: Path, rounds: int) -> dict[str, list[Run]]:
     """Run all commands in turn, `rounds` times."""
     for name in ("unpeopled", *PEERS):
         (folder / name).mkdir(exist_ok=True)
@@ -143,14 +152,18 @@ def compare(commands: dict[str, list[str]], folder: Path, rounds: int) -> dict[s
             checked = [sys.executable, "-m", "benchmarks.scan_metadata", "--check", str(folder), name]
             if subprocess.run(checked, check=False).returncode:
                 raise SystemExit(1)
-    return medians(runs)
+    return runs
 
 
-def show(title: str, rows: int, found: dict[str, Run]) -> None:
+def show(title: str, rows: int, found: dict[str, list[Run]]) -> None:
     """Print a table."""
-    print(f"\n{title}\n\n| program | rows per CPU-second | CPU s | wall s | peak MB |\n|---|---:|---:|---:|---:|")
-    for name, run in found.items():
-        print(f"| {name} | {rows / run.cpu:,.0f} | {run.cpu:.2f} | {run.wall:.2f} | {run.peak:.0f} |")
+    print(
+        f"\n{title}\n\n| program | rows per CPU-second | CPU s (range) | wall s | peak MB |\n|---|---:|---:|---:|---:|"
+    )
+    for name, runs in found.items():
+        cpu, spent = median(runs, "cpu"), [run.cpu for run in runs]
+        cells = f"{rows / cpu:,.0f} | {cpu:.2f} ({min(spent):.2f}-{max(spent):.2f}) | {median(runs, 'wall'):.1f}"
+        print(f"| {name} | {cells} | {max(run.peak for run in runs):.0f} |", flush=True)
 
 
 def main() -> None:
@@ -158,7 +171,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n", maxsplit=1)[0])
     parser.add_argument("--rows", type=int, default=2_000_000)
     parser.add_argument("--few", type=int, default=200_000, help="rows of the small file, for memory and bz2")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--peers", default=".venv-peers/bin/python", help="their interpreter")
     parser.add_argument("--check", nargs=2, metavar=("FOLDER", "PEER"), help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -180,11 +193,12 @@ def main() -> None:
             pack(folder / "metadata", packed, stream_bytes)
             runs = scan_bzip2(args.peers, packed, folder, args.rounds)
             show(f"bz2, {title}, {args.few:,} rows, {packed.stat().st_size / 1e6:,.0f} MB", args.few, runs)
-    rates = {name: args.rows / run.cpu for name, run in found[args.rows].items()}
-    ratios = {name: round(rates["unpeopled"] / rate, 3) for name, rate in rates.items() if name != "unpeopled"}
-    figures = {"rows": args.rows, "rows_per_cpu_second": {name: round(rate) for name, rate in rates.items()}}
-    figures |= {"ratios": ratios, "peak_mb": {rows: round(runs["unpeopled"].peak) for rows, runs in found.items()}}
-    ratio = min(ratios["duckdb"], ratios["pyarrow"])
+    within = ratios(found[args.rows])
+    rates = {name: round(args.rows / median(runs, "cpu")) for name, runs in found[args.rows].items()}
+    figures = {"rows": args.rows, "rounds": args.rounds, "rows_per_cpu_second": rates, "ratios_low_median_high": within}
+    peaks = {rows: round(max(run.peak for run in runs["unpeopled"])) for rows, runs in found.items()}
+    figures["peak_mb"] = peaks
+    ratio = min(within["duckdb"][1], within["pyarrow"][1])
     print(json.dumps({"name": "scan_metadata", "ratio": ratio, "peer": "duckdb and pyarrow, same answer", **figures}))
 
 

@@ -18,8 +18,14 @@ from scripts.shard.settings import DatasetCard, EmbeddedMetadata
 
 HUB_LICENCES = {  # ours → the hub's identifiers; what is not here is "other"
     "CC-BY-2.0": "cc-by-2.0",
+    "CC-BY-NC-2.0": "cc-by-nc-2.0",
+    "CC-BY-NC-SA-2.0": "cc-by-nc-sa-2.0",
     "CC-BY-4.0": "cc-by-4.0",
     "CC-BY-SA-4.0": "cc-by-sa-4.0",
+    "CC-BY-ND-4.0": "cc-by-nd-4.0",
+    "CC-BY-NC-4.0": "cc-by-nc-4.0",
+    "CC-BY-NC-SA-4.0": "cc-by-nc-sa-4.0",
+    "CC-BY-NC-ND-4.0": "cc-by-nc-nd-4.0",
     "CC0-1.0": "cc0-1.0",
 }
 SIZE_STEPS = [

@@ -130,7 +130,7 @@ def test_columns_give_the_bytes_of_rows(
 
 @pytest.mark.slow
 @CASES
-@settings(max_examples=5000, deadline=None, suppress_health_check=QUIET)
+@settings(max_examples=1000, deadline=None, suppress_health_check=QUIET)
 def test_columns_give_the_bytes_of_rows_in_many_files(
     file: tuple[int, bytes], chunk: int, block: int, licences: tuple[Licence, ...], require: tuple[str, ...]
 ):

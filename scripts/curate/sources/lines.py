@@ -108,7 +108,7 @@ def _pieces(path: Path, threads: int, tell: Callable[[int], None]) -> Iterator[b
     if magic.startswith(b"BZh"):
         yield from read_bzip2(path, threads, CHUNK_BYTES, tell)
     elif magic.startswith(b"\x1f\x8b"):
-        # One thread: gzip's parallel readers cost twice the time, and rapidgzip takes half a file for a whole one.
+        # Not rapidgzip, which takes half a gzip file for a whole one (docs/decisions.md#40).
         yield from _read_ahead(_gzip_pieces(path, tell), threads)
     elif magic.startswith(b"\x28\xb5\x2f\xfd"):
         yield from _read_ahead(_zstd_pieces(path, tell), threads)
