@@ -1,4 +1,4 @@
-"""The operations of a view on NumPy arrays with OpenCV: several times as fast as PIL, nearly the same pixels.
+"""The operations of a view on NumPy arrays with OpenCV: two to three times as fast as PIL, nearly the same pixels.
 
 Which operations, in which order and with which parameters is not decided here (scripts/pretrain/augment.py). How far
 the pixels lie from those of torchvision on PIL is stated and tested operation by operation in
