@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from scripts.filter.human_verdicts import read_human_verdicts
-from scripts.filter.review_images import Asked, show_images
+from scripts.filter.review_images import Asked, Shown, show_images
 from scripts.filter.review_page import Detector, Page, page_html
 from scripts.filter.settings import WriteReviewPageSettings
 from scripts.lib.errors import UserError
@@ -71,6 +71,25 @@ def detectors_of(faces: Sequence[Path], people: Sequence[Path]) -> list[Detector
     ]
 
 
+def write_page(
+    path: Path, heading: str, images: Sequence[Shown], detectors: list[Detector], settings: WriteReviewPageSettings
+) -> None:
+    """Write one page of images that wait for a verdict."""
+    page = Page(
+        name=f"review-{path.stem}",
+        title=settings.title,
+        heading=heading,
+        words=("Keep", "Drop"),
+        drop=[*settings.page.person, *settings.page.also_drop],
+        nothing="No image waits here. Pages are written for every part, so that their names are known beforehand.",
+        detectors=detectors,
+        settings=settings.page,
+    )
+    text = page_html(page, images)
+    write_text(path, text)
+    LOG.info("%s: %d images, %d KiB", path, len(images), len(text) // 1024)
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the step."""
     parser = step_parser(__doc__)
@@ -100,21 +119,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     counts, blank = [], 0
     for number, path in enumerate(flags.pages, start=1):
         images = list(islice(shown, per_page))
-        page = Page(
-            name=f"review-{path.stem}",
-            title=settings.title,
-            heading=f"Review, part {flags.part}, page {number}",
-            words=("Keep", "Drop"),
-            drop=[*settings.page.person, *settings.page.also_drop],
-            nothing="No image waits here. Pages are written for every part, so that their names are known beforehand.",
-            detectors=detectors_of(flags.faces, flags.people),
-            settings=settings.page,
-        )
-        text = page_html(page, images)
-        write_text(path, text)
+        heading = f"Review, part {flags.part}, page {number}"
+        write_page(path, heading, images, detectors_of(flags.faces, flags.people), settings)
         counts.append(len(images))
         blank += sum(not image.jpeg for image in images)
-        LOG.info("%s: %d images, %d KiB", path, len(images), len(text) // 1024)
     left = len(asked) - sum(counts)
     write_json(
         flags.account,
