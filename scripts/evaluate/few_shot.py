@@ -15,15 +15,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from sklearn.linear_model import LogisticRegression
-from threadpoolctl import threadpool_limits
 
-from scripts.evaluate.features import Array, Features, load_features
-from scripts.evaluate.protocol import Row, given_of, protocol_parser, refuse_multi_label, write_results
+from scripts.evaluate.features import Array, Features
+from scripts.evaluate.protocol import Row, given_of, refuse_multi_label, run_rows
 from scripts.evaluate.scores import CONFIDENCE_Z, Labels, Result
 from scripts.evaluate.settings_protocols import FewShotSettings
 from scripts.lib.draws import generator
 from scripts.lib.errors import UserError
-from scripts.lib.recipe import read_recipe
 from scripts.lib.step import run_step
 
 log = logging.getLogger(__name__)
@@ -139,10 +137,7 @@ def few_shot_rows(features: Features, settings: FewShotSettings, run: str, task:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the step."""
-    options = protocol_parser(__doc__, FewShotSettings).parse_args(argv)
-    settings, features = read_recipe(FewShotSettings, options.recipe), load_features(options.features)
-    with threadpool_limits(limits=1):
-        write_results(options.out, few_shot_rows(features, settings, options.run, options.task))
+    run_rows(argv, __doc__, FewShotSettings, few_shot_rows)
 
 
 if __name__ == "__main__":

@@ -169,6 +169,19 @@ def run_protocol(
     log.info("wrote %s and %s after %.1f s", options.out, options.predictions, time.monotonic() - start)
 
 
+def run_rows(
+    argv: Sequence[str] | None,
+    description: str | None,
+    settings_kind: type[SettingsType],
+    rows_of: Callable[[Features, SettingsType, str, str], list[Row]],
+) -> None:
+    """Parse the flags of a protocol that gives no answer for each test image, ask it for its rows and write them."""
+    options = protocol_parser(description, settings_kind).parse_args(argv)
+    settings, features = read_recipe(settings_kind, options.recipe), load_features(options.features)
+    with threadpool_limits(limits=1):
+        write_results(options.out, rows_of(features, settings, options.run, options.task))
+
+
 def write_results(path: str, rows: Sequence[Row]) -> None:
     """Write rows of results and log them."""
     for row in rows:

@@ -14,14 +14,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from threadpoolctl import threadpool_limits
 
-from scripts.evaluate.features import Array, Features, load_features
-from scripts.evaluate.protocol import Row, protocol_parser, write_results
+from scripts.evaluate.features import Array, Features
+from scripts.evaluate.protocol import Row, run_rows
 from scripts.evaluate.scores import Result
 from scripts.evaluate.settings_protocols import RankMeSettings
 from scripts.lib.draws import generator
-from scripts.lib.recipe import read_recipe
 from scripts.lib.step import run_step
 
 log = logging.getLogger(__name__)
@@ -63,10 +61,7 @@ def rank_rows(features: Features, settings: RankMeSettings, run: str, task: str)
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the step."""
-    options = protocol_parser(__doc__, RankMeSettings).parse_args(argv)
-    settings, features = read_recipe(RankMeSettings, options.recipe), load_features(options.features)
-    with threadpool_limits(limits=1):
-        write_results(options.out, rank_rows(features, settings, options.run, options.task))
+    run_rows(argv, __doc__, RankMeSettings, rank_rows)
 
 
 if __name__ == "__main__":
