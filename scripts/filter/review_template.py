@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-HEAD = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="{{ policy }}">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<meta name="referrer" content="no-referrer">
-<meta name="robots" content="noindex">
+from scripts.lib.html_page import PAGE_START
+
+HEAD = (
+    PAGE_START
+    + """<meta name="robots" content="noindex">
 <title>{{ heading }}: {{ title }}</title>
 <style>{{ css | safe }}</style>
 </head>
 <body>
 """
+)
 
 EMPTY = """
 <main class="nothing">

@@ -11,6 +11,16 @@ import jinja2
 
 from scripts.lib.plain_text import printable
 
+# How every page begins; the policy has to stand before anything that it governs.
+PAGE_START = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{{ policy }}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<meta name="referrer" content="no-referrer">
+"""
 LONGEST_TEXT = 2000  # characters of one value
 # Pictures inside the page, and nothing else: no frame, no form, no address outside.
 _POLICY = "default-src 'none'; img-src data:; {more}; base-uri 'none'; form-action 'none'"

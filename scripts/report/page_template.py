@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-HEAD = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="{{ policy }}">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<meta name="referrer" content="no-referrer">
-<title>{{ title }}</title>
+from scripts.lib.html_page import PAGE_START
+
+HEAD = (
+    PAGE_START
+    + """<title>{{ title }}</title>
 <style>{{ css | safe }}</style>
 </head>
 <body>
@@ -28,6 +24,7 @@ HEAD = """<!doctype html>
 </header>
 <main>
 """
+)
 
 SUMMARY = """
 <section aria-label="Summary">
