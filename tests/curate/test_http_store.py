@@ -12,24 +12,19 @@ import pytest
 from scripts.curate.settings import HttpStore
 from scripts.lib.addresses import AddressRefusedError, check_ip, connect
 from tests.curate.download_run import Run, candidates, yfcc
-from tests.curate.photo_server import PhotoServer, photo_server
-
-NAMES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
+from tests.curate.photo_server import PhotoServer
+from tests.curate.proxied import forget_proxies, proxied
 
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    for name in NAMES:
-        monkeypatch.delenv(name, raising=False)
+    forget_proxies(monkeypatch)
     return monkeypatch
 
 
 @pytest.fixture
 def proxy(environment: pytest.MonkeyPatch) -> Iterator[PhotoServer]:
-    with photo_server() as server:
-        environment.setenv("HTTP_PROXY", server.base)
-        environment.setenv("HTTPS_PROXY", server.base)
-        environment.setenv("NO_PROXY", "direct.example.org,.within.example.org")
+    with proxied(environment) as server:
         yield server
 
 
