@@ -21,10 +21,11 @@ from scripts.lib.draws import derived_seed
 from scripts.lib.errors import UserError
 from scripts.pretrain.checkpoints import State, load_checkpoint, save_checkpoint
 from scripts.pretrain.contract import Method, Position
+from scripts.pretrain.epoch_batches import EpochBatches
 from scripts.pretrain.metrics import Metrics
 from scripts.pretrain.progress import Progress
 from scripts.pretrain.settings import RunBase
-from scripts.pretrain.shard_images import EpochBatches, ImageList, ShardImages
+from scripts.pretrain.shard_images import ImageList, ShardImages
 
 LOG = logging.getLogger(__name__)
 PRECISIONS: dict[str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {

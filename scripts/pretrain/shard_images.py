@@ -1,12 +1,11 @@
-"""Images of the shards in an order that depends on the seed alone: random access, epochs, batches.
+"""Random access to the images of the shards, and their views.
 
-The batch of a step is a function of (seed, step), and a view of (seed, epoch, image id, view number). So the number of
-worker processes changes nothing, and a run continues at any step without having saved the state of a generator.
+A view is a function of (seed, epoch, image id, view number), so the number of worker processes changes nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 from torch import Tensor
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import Dataset
 
 from scripts.lib.draws import generator
 from scripts.lib.errors import UserError
@@ -24,8 +23,7 @@ from scripts.lib.images import open_image, to_rgb
 from scripts.lib.tables import SHARD_INDEX
 from scripts.lib.tars import TarReader
 from scripts.pretrain.contract import MakeViews
-
-Item = tuple[int, int]  # epoch, index of the image
+from scripts.pretrain.epoch_batches import Item
 
 
 @dataclass(frozen=True)
@@ -104,29 +102,3 @@ class ShardImages(Dataset[list[Tensor]]):
                 "shard is damaged. Remake it: delete it and run snakemake again"
             ) from None
         return self._make_views(image, lambda view: generator(self._seed, "view", epoch, image_id, view))
-
-
-def epoch_order(count: int, seed: int, epoch: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    """Return the order of `count` images in an epoch."""
-    return generator(seed, "epoch order", epoch).permutation(count)
-
-
-class EpochBatches(Sampler[list[Item]]):
-    """The batches of all steps from `start_step` on; the last, incomplete one of an epoch is dropped, as officially."""
-
-    def __init__(self, count: int, batch_size: int, epochs: int, seed: int, start_step: int) -> None:
-        self._count, self._batch_size, self._seed = count, batch_size, seed
-        self._steps_per_epoch = count // batch_size
-        self._steps = range(start_step, epochs * self._steps_per_epoch)
-
-    def __len__(self) -> int:
-        return len(self._steps)
-
-    def __iter__(self) -> Iterator[list[Item]]:
-        order_of, order = -1, np.empty(0, dtype=np.int64)
-        for step in self._steps:
-            epoch, batch = divmod(step, self._steps_per_epoch)
-            if epoch != order_of:
-                order_of, order = epoch, epoch_order(self._count, self._seed, epoch)
-            first = batch * self._batch_size
-            yield [(epoch, int(index)) for index in order[first : first + self._batch_size]]

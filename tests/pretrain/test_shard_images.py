@@ -12,8 +12,9 @@ from torch.utils.data import DataLoader
 from scripts.lib.errors import UserError
 from scripts.pretrain.backends.pil import to_tensor
 from scripts.pretrain.contract import ViewDraws
+from scripts.pretrain.epoch_batches import EpochBatches, epoch_order
 from scripts.pretrain.settings import MocoAugmentation
-from scripts.pretrain.shard_images import EpochBatches, ShardImages, epoch_order, list_images
+from scripts.pretrain.shard_images import ShardImages, list_images
 from scripts.pretrain.views import IndependentViews
 from tests.pretrain.made import RUN, drawing, make_shards
 
