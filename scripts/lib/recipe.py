@@ -25,6 +25,8 @@ class Settings(BaseModel):
     path_fields: ClassVar[tuple[str, ...]] = ()
     # Fields that only a reader needs; blank in the recipe for the same reason.
     note_fields: ClassVar[tuple[str, ...]] = ()
+    # Numbers that say how much of a machine to take; 1 in the recipe, so that another cluster repeats no work.
+    machine_fields: ClassVar[tuple[str, ...]] = ()
 
 
 SettingsType = TypeVar("SettingsType", bound=Settings)
@@ -38,7 +40,14 @@ def canonical_json(value: Any) -> str:
 def _blanked(value: Any) -> Any:
     if isinstance(value, Settings):
         blank = (*value.path_fields, *value.note_fields)
-        return {name: "" if name in blank and isinstance(item, str) else _blanked(item) for name, item in value}
+        return {
+            name: ""
+            if name in blank and isinstance(item, str)
+            else 1
+            if name in value.machine_fields
+            else _blanked(item)
+            for name, item in value
+        }
     if isinstance(value, dict):
         return {name: _blanked(item) for name, item in value.items()}
     if isinstance(value, tuple | list):
@@ -47,7 +56,7 @@ def _blanked(value: Any) -> Any:
 
 
 def write_recipe(settings: Settings) -> str:
-    """Return the canonical JSON of a settings object, its path and note fields blank."""
+    """Return the canonical JSON of a settings object, its path and note fields blank, its machine fields 1."""
     return canonical_json(_blanked(settings))
 
 

@@ -26,6 +26,7 @@ class RunBase(Settings):
     """What every run has."""
 
     note_fields: ClassVar[tuple[str, ...]] = ("cost", "expected")
+    machine_fields: ClassVar[tuple[str, ...]] = ("devices", "nodes")
 
     name: Name
     encoder: Literal["resnet18", "resnet50", "vit_small_16", "vit_tiny_test"]
@@ -34,7 +35,15 @@ class RunBase(Settings):
     batch_size: Positive
     precision: Literal["fp32", "bf16", "fp16"]
     augmentation_backend: Literal["pil", "opencv"]  # what makes the views' pixels; decisions.md#70
+    # Micro-batches of batch_size / accumulation_steps images, whose gradients make one step: what fits in memory.
+    # Statistics over a batch (BatchNorm, Sinkhorn, SimCLR's negatives) are then those of a micro-batch; decisions.md#72
+    accumulation_steps: Positive
+    memory_format: Literal["channels_last", "contiguous"]
+    compile: bool  # torch.compile of the networks
     checkpoint_every_steps: Positive
+    # How many processes share a batch, on GPUs alone. A matter of the machine, not of the result: not in the recipe.
+    devices: Positive  # of one node
+    nodes: Positive
     cost: str  # printed in the report: what the run costs on which hardware
     expected: str  # printed in the report: the figure to compare with
 
