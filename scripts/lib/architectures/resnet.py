@@ -2,14 +2,34 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
+
 import torchvision
 from torch import nn
+from torchvision.models.resnet import BasicBlock
 
-FEATURE_DIMS = {"resnet18": 512, "resnet50": 2048}
+FEATURE_DIMS = {"resnet18": 512, "resnet50": 2048, "resnet_tiny_test": 32}
+
+
+def tiny() -> nn.Module:
+    """Return two blocks in the manner of a ResNet, 14 thousand parameters; for tests."""
+    downsample = nn.Sequential(nn.Conv2d(16, 32, 1, stride=2, bias=False), nn.BatchNorm2d(32))
+    layers = {
+        "conv1": nn.Conv2d(3, 16, 3, stride=2, padding=1, bias=False),
+        "bn1": nn.BatchNorm2d(16),
+        "relu": nn.ReLU(inplace=True),
+        "layer1": BasicBlock(16, 16),
+        "layer2": BasicBlock(16, 32, stride=2, downsample=downsample),
+        "avgpool": nn.AdaptiveAvgPool2d(1),
+        "flatten": nn.Flatten(),
+    }
+    return nn.Sequential(OrderedDict(layers))
 
 
 def build(name: str) -> nn.Module:
     """Return a fresh ResNet, images [n, 3, h, w] → features [n, d]."""
+    if name == "resnet_tiny_test":
+        return tiny()
     model: nn.Module = getattr(torchvision.models, name)(weights=None)
     model.fc = nn.Identity()
     return model
