@@ -7,10 +7,8 @@
 # interrupted run continues from it.
 
 
-# Where a set lies is a resource: it reaches the step, and moving the set reruns nothing.
+# A set is no input, and where it lies is a resource: it reaches the step, and moving the set reruns nothing.
 rule index_images:
-    input:
-        lambda wc: PLAN.image_set_inputs(wc.images),
     output:
         "results/pretrain/index_images/{images}.parquet",
     log:

@@ -51,11 +51,6 @@ class PretrainPlan:
         """Return the folder of an image set; "" for the shards."""
         return "" if images == SHARDS else self._image_set(images).path
 
-    def image_set_inputs(self, images: str) -> list[str]:
-        """Return the tars of an image set that lie there. A folder is too large to watch."""
-        chosen = self._image_set(images)
-        return present(*(str(Path(chosen.path) / file) for file in getattr(chosen, "files", ())))
-
     def index_images_recipe(self, images: str) -> str:
         """Return the recipe of `index_images` for one set."""
         limits = self.config.pretrain.index_images
