@@ -84,6 +84,30 @@ class TableTask(TaskBase):
     test: HashSplit
 
 
+UNSPLIT = ("caltech101", "eurosat")  # published without train and test
+
+
+class TorchvisionTask(TaskBase):
+    """A published set by name, where torchvision puts it, with its official splits (scripts/evaluate/layouts)."""
+
+    path_fields: ClassVar[tuple[str, ...]] = ("root",)
+
+    kind: Literal["torchvision"]
+    dataset: Literal[
+        "caltech101", "cifar10", "cifar100", "coco2017", "dtd", "eurosat", "fgvc_aircraft", "flowers102", "food101",
+        "imagenet", "oxford_iiit_pet", "places205", "places365", "voc2007", "voc2012",
+    ]  # fmt: skip
+    root: str
+    test: HashSplit | None  # of sets without a split of their own
+
+    @model_validator(mode="after")
+    def _split_is_needed(self) -> TorchvisionTask:
+        if (self.test is None) == (self.dataset in UNSPLIT):
+            needed = "has no splits: give a hash split" if self.test is None else "has its own splits: give null"
+            raise ValueError(f"test: {self.dataset} {needed}")
+        return self
+
+
 class FractalTask(TaskBase):
     """Generated: each iterated function system is a class."""
 
@@ -96,7 +120,7 @@ class FractalTask(TaskBase):
     fractal_seed: int
 
 
-Task = Annotated[ImageFolderTask | TarTask | TableTask | FractalTask, Field(discriminator="kind")]
+Task = Annotated[ImageFolderTask | TarTask | TableTask | TorchvisionTask | FractalTask, Field(discriminator="kind")]
 
 
 class ListTaskSettings(Settings):
