@@ -71,6 +71,20 @@ class TarTask(TaskBase):
     test: str | HashSplit
 
 
+class ColumnSplit(Settings):
+    """Train and test by the values of a column; rows of other values are left out."""
+
+    split_column: str
+    train_values: tuple[str, ...] = Field(min_length=1)
+    test_values: tuple[str, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _differ(self) -> ColumnSplit:
+        if both := sorted(set(self.train_values) & set(self.test_values)):
+            raise ValueError(f"{', '.join(both)} cannot be train and test")
+        return self
+
+
 class TableTask(TaskBase):
     """A CSV with a column of file names and one of labels; rows with an empty label are left out."""
 
@@ -81,7 +95,8 @@ class TableTask(TaskBase):
     root: str  # file names are relative to it
     file_column: str
     label_column: str
-    test: HashSplit
+    label_separator: Annotated[str, Field(min_length=1)] | None  # between the labels of an image; null: it has one
+    test: HashSplit | ColumnSplit
 
 
 UNSPLIT = ("caltech101", "eurosat")  # published without train and test

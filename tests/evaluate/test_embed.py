@@ -287,14 +287,14 @@ def test_what_features_say_of_themselves():
     rows = [
         {
             "split": split,
-            "name": str(place),
+            "name": str(n),
             "label": label,
             "class_name": name,
             "offset": -1,
             "size": 0,
             "accepted": all_,
         }
-        for place, (split, label, name, all_) in enumerate(
+        for n, (split, label, name, all_) in enumerate(
             [("train", 0, "cat", [0, 2]), ("train", 1, "dog", [1]), ("test", 1, "dog", [0, 1])]
         )
     ]
