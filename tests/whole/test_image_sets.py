@@ -87,7 +87,7 @@ def test_runs_on_tars_and_on_a_folder(tmp_path: Path) -> None:
     index = "results/pretrain/index_images/published.parquet"
     result = run_snakemake(*targets, *arguments, "--forcerun", index, folder=tmp_path)
     assert result.returncode == 0, result.stdout + result.stderr
-    assert planned_jobs(result.stdout) == {"index_images": 1, "train": 1}
+    assert planned_jobs(result.stdout + result.stderr) == {"index_images": 1, "train": 1}
     assert load_encoder(tmp_path / encoder("published"))[1]["images"] == 13
 
 
