@@ -1,15 +1,38 @@
-# In:  the shards and their indexes
-# Out: results/pretrain/train/{run}/encoder.safetensors            the trained encoder, torchvision layout
+# In:  the shards and their indexes, or image sets from outside
+# Out: results/pretrain/index_images/{images}.parquet               where the images of a set lie
+#      results/pretrain/train/{run}/encoder.safetensors            the trained encoder, torchvision layout
 #      results/pretrain/train/{run}/untrained_encoder.safetensors  the same before the first step
 #      results/pretrain/train/{run}/metrics.csv
 # last.ckpt in the same folder is not declared, because Snakemake deletes the declared outputs of a failed job: an
 # interrupted run continues from it.
 
 
+# A set is no input, and where it lies is a resource: it reaches the step, and moving the set reruns nothing.
+rule index_images:
+    output:
+        "results/pretrain/index_images/{images}.parquet",
+    log:
+        "logs/pretrain/index_images/{images}.log",
+    priority: 10
+    conda:
+        "../envs/data.yaml"
+    threads: 8
+    resources:
+        mem_mb=8000,
+        runtime=720,
+        root=lambda wc: PLAN.images_root(wc.images),
+    params:
+        recipe=lambda wc: PLAN.index_images_recipe(wc.images),
+        code=PLAN.code("pretrain.index_images"),
+    shell:
+        "python -m scripts.pretrain.index_images --recipe {params.recipe:q} --root={resources.root:q}"
+        " --threads {threads} --out {output} > {log} 2>&1"
+
+
 rule train:
     input:
-        shards=expand("results/shard/write_shards/{shard}.tar", shard=PLAN.shards),
-        indexes=expand("results/shard/write_shards/{shard}.parquet", shard=PLAN.shards),
+        shards=lambda wc: PLAN.train_shards(wc.run),
+        indexes=lambda wc: PLAN.train_indexes(wc.run),
     output:
         encoder="results/pretrain/train/{run}/encoder.safetensors",
         untrained="results/pretrain/train/{run}/untrained_encoder.safetensors",
@@ -23,6 +46,7 @@ rule train:
         gpu=1,
         mem_mb=16000,
         runtime=1440,
+        root=lambda wc: PLAN.images_root(PLAN.run(wc.run).images),
     params:
         recipe=lambda wc: PLAN.train_recipe(wc.run),
         code=lambda wc: PLAN.code(
@@ -34,5 +58,6 @@ rule train:
         ),
     shell:
         "python -m scripts.pretrain.train --recipe {params.recipe:q} --shards {input.shards} --indexes {input.indexes}"
+        " --root={resources.root:q}"
         " --threads {threads} --encoder {output.encoder} --untrained {output.untrained} --metrics {output.metrics}"
         " --log {log}"

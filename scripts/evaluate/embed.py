@@ -68,18 +68,20 @@ def embed_shards(items: Sequence[Item], embedder: Embedder, folder: ShardFolder,
     return found
 
 
-def warn_of_upsampling(task: TaskBase, shorts: Sequence[int]) -> None:
-    """Warn when the pictures are far smaller than what the network is shown: figures then say little."""
+def enlargement(task: TaskBase, shorts: Sequence[int]) -> float | None:
+    """Return how many times larger than the pictures the network's input is, where that spoils figures, else None."""
     median = statistics.median(shorts)
-    if task.resize > UPSAMPLING * median:
-        log.warning(
-            "the pictures of the task %s have a median short side of %.0f pixels and are enlarged to %d: a `resize` "
-            "near %.0f would show the network what is there",
-            task.name,
-            median,
-            task.resize,
-            median,
-        )
+    if task.resize <= UPSAMPLING * median:
+        return None
+    log.warning(
+        "the pictures of the task %s have a median short side of %.0f pixels and are enlarged to %d: a `resize` "
+        "near %.0f would show the network what is there",
+        task.name,
+        median,
+        task.resize,
+        median,
+    )
+    return round(task.resize / median, 2)
 
 
 def warn_of_collapse(features: Array) -> None:
@@ -91,15 +93,19 @@ def warn_of_collapse(features: Array) -> None:
         log.warning("all images have nearly the same features: the encoder collapsed, or its weights are not its own")
 
 
-def look_at(shards: dict[str, list[Path]], task: TaskBase) -> int:
-    """Warn of what spoils features, by all short sides and by the first test shard; return their width."""
+def short_sides(shards: dict[str, list[Path]]) -> list[int]:
+    """Return the short sides of all pictures, in pixels."""
     shorts: list[int] = []
     for path in (path for paths in shards.values() for path in paths):
         with safetensors.safe_open(path, framework="np") as shard:
             shorts.extend(shard.get_tensor("short").tolist())
+    return shorts
+
+
+def look_at(shards: dict[str, list[Path]]) -> int:
+    """Warn of what spoils features, by the first test shard; return their width."""
     with safetensors.safe_open(shards[TEST][0], framework="np") as shard:
         features = shard.get_tensor("features").astype(np.float32)
-    warn_of_upsampling(task, shorts)
     warn_of_collapse(features)
     return int(features.shape[1])
 
@@ -124,12 +130,25 @@ def label_tensors(rows: Sequence[dict[str, Any]], classes: int) -> tuple[dict[st
     return found, several[TRAIN]
 
 
-def describe(table: pa.Table, settings: EmbedSettings, encoder: dict[str, Any], inputs: dict[str, Any]) -> dict[str, Any]:  # fmt: skip  # noqa: E501
-    """Return what a file of features says about itself; `inputs` are the SHA-256 of weights and labelled set."""
-    names = dict(sorted(zip(table["label"].to_pylist(), table["class_name"].to_pylist(), strict=True)))
+def class_names(table: pa.Table) -> list[str]:
+    """Return the names of all classes by label; a class that stands for no image of its own has its label's digits."""
+    names = dict(zip(table["label"].to_pylist(), table["class_name"].to_pylist(), strict=True))
+    last = max([*names, *(label for labels in table["accepted"].to_pylist() for label in labels)])
+    return [names.get(label, str(label)) for label in range(last + 1)]
+
+
+def describe(
+    table: pa.Table, settings: EmbedSettings, encoder: dict[str, Any], inputs: dict[str, Any], enlarged: float | None
+) -> dict[str, Any]:
+    """Return what a file of features says about itself; `inputs` are the SHA-256 of weights and labelled set.
+
+    Where pictures were enlarged much (see `enlargement`), this is among the inputs, and so in each row of results.
+    """
     task = settings.task
-    view = {"resize": task.resize, "crop": task.crop, "precision": settings.cache.precision}
-    return {"task": task.name, "class_names": list(names.values()), "encoder": encoder, "inputs": {**inputs, **view}}
+    view: dict[str, Any] = {"resize": task.resize, "crop": task.crop, "precision": settings.cache.precision}
+    if enlarged is not None:
+        view["enlarged"] = enlarged
+    return {"task": task.name, "class_names": class_names(table), "encoder": encoder, "inputs": {**inputs, **view}}
 
 
 def shard_facts(recipe: str, settings: EmbedSettings, encoder: str, inputs: dict[str, Any]) -> dict[str, Any]:
@@ -164,10 +183,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     folder = ShardFolder(options.out, shard_facts(options.recipe, settings, encoder[1]["encoder"], inputs))
     embedder = Embedder(reader, encoder, settings, options.threads)
     shards = embed_shards(items, embedder, folder, settings.cache.shard_images)
-    description = describe(table, settings, encoder[1], inputs)
+    description = describe(table, settings, encoder[1], inputs, enlargement(settings.task, short_sides(shards)))
     tensors, description["multi_label"] = label_tensors(rows, len(description["class_names"]))
     join_shards(options.out, shards, tensors, description)
-    dims = look_at(shards, settings.task)
+    dims = look_at(shards)
     folder.remove()
     log.info("wrote %s: features of %d dimensions", options.out, dims)
 

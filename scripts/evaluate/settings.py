@@ -71,6 +71,20 @@ class TarTask(TaskBase):
     test: str | HashSplit
 
 
+class ColumnSplit(Settings):
+    """Train and test by the values of a column; rows of other values are left out."""
+
+    split_column: str
+    train_values: tuple[str, ...] = Field(min_length=1)
+    test_values: tuple[str, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _differ(self) -> ColumnSplit:
+        if both := sorted(set(self.train_values) & set(self.test_values)):
+            raise ValueError(f"{', '.join(both)} cannot be train and test")
+        return self
+
+
 class TableTask(TaskBase):
     """A CSV with a column of file names and one of labels; rows with an empty label are left out."""
 
@@ -81,7 +95,32 @@ class TableTask(TaskBase):
     root: str  # file names are relative to it
     file_column: str
     label_column: str
-    test: HashSplit
+    label_separator: Annotated[str, Field(min_length=1)] | None  # between the labels of an image; null: it has one
+    test: HashSplit | ColumnSplit
+
+
+UNSPLIT = ("caltech101", "eurosat")  # published without train and test
+
+
+class TorchvisionTask(TaskBase):
+    """A published set by name, where torchvision puts it, with its official splits (scripts/evaluate/layouts)."""
+
+    path_fields: ClassVar[tuple[str, ...]] = ("root",)
+
+    kind: Literal["torchvision"]
+    dataset: Literal[
+        "caltech101", "cifar10", "cifar100", "coco2017", "dtd", "eurosat", "fgvc_aircraft", "flowers102", "food101",
+        "imagenet", "oxford_iiit_pet", "places205", "places365", "voc2007", "voc2012",
+    ]  # fmt: skip
+    root: str
+    test: HashSplit | None  # of sets without a split of their own
+
+    @model_validator(mode="after")
+    def _split_is_needed(self) -> TorchvisionTask:
+        if (self.test is None) == (self.dataset in UNSPLIT):
+            needed = "has no splits: give a hash split" if self.test is None else "has its own splits: give null"
+            raise ValueError(f"test: {self.dataset} {needed}")
+        return self
 
 
 class FractalTask(TaskBase):
@@ -96,7 +135,7 @@ class FractalTask(TaskBase):
     fractal_seed: int
 
 
-Task = Annotated[ImageFolderTask | TarTask | TableTask | FractalTask, Field(discriminator="kind")]
+Task = Annotated[ImageFolderTask | TarTask | TableTask | TorchvisionTask | FractalTask, Field(discriminator="kind")]
 
 
 class ListTaskSettings(Settings):

@@ -25,7 +25,9 @@ from scripts.evaluate.views import augmented_view
 from scripts.lib.draws import generator
 from scripts.lib.encoders import IMAGENET_MEAN, IMAGENET_STD, build_encoder, load_encoder, save_encoder
 from scripts.lib.errors import UserError
+from scripts.lib.files import table_of
 from scripts.lib.images import decode_image
+from scripts.lib.tables import TASK_ITEMS
 from scripts.lib.tars import TarWriter
 
 CACHE = {"precision": "float32", "shard_images": 100, "last_blocks": None, "train_views": None, "seed": 0}
@@ -272,13 +274,38 @@ def test_diverged_encoder_is_a_user_error(tmp_path: Path):
 def test_warnings_on_small_pictures_and_collapse(caplog: pytest.LogCaptureFixture):
     task = list_task.ListTaskSettings.model_validate_json(json.dumps({"task": task_of(resize=256, crop=224)})).task
     with caplog.at_level(logging.WARNING):
-        embed.warn_of_upsampling(task, [200, 300, 400])
+        assert embed.enlargement(task, [200, 300, 400]) is None
         embed.warn_of_collapse(np.random.default_rng(0).normal(size=(50, 8)))
         assert not caplog.records
-        embed.warn_of_upsampling(task, [32, 32, 40])
+        assert embed.enlargement(task, [32, 32, 40]) == 8.0
         embed.warn_of_collapse(1 + 1e-4 * np.random.default_rng(0).normal(size=(50, 8)))
     assert "median short side of 32 pixels and are enlarged to 256" in caplog.text
     assert "the encoder collapsed" in caplog.text
+
+
+def test_what_features_say_of_themselves():
+    rows = [
+        {
+            "split": split,
+            "name": str(n),
+            "label": label,
+            "class_name": name,
+            "offset": -1,
+            "size": 0,
+            "accepted": all_,
+        }
+        for n, (split, label, name, all_) in enumerate(
+            [("train", 0, "cat", [0, 2]), ("train", 1, "dog", [1]), ("test", 1, "dog", [0, 1])]
+        )
+    ]
+    table = table_of(rows, TASK_ITEMS)
+    assert embed.class_names(table) == ["cat", "dog", "2"]  # class 2 stands for no image of its own
+    settings = embed.EmbedSettings.model_validate_json(
+        json.dumps({"task": task_of(resize=256, crop=224), "batch_size": 4, "cache": CACHE})
+    )
+    said = [embed.describe(table, settings, {}, {"items_sha256": "x"}, factor)["inputs"] for factor in (None, 8.0)]
+    assert said[0] == {"items_sha256": "x", "resize": 256, "crop": 224, "precision": "float32"}
+    assert said[1] == {**said[0], "enlarged": 8.0}
 
 
 def test_cifar10_untrained(shared: Path, tmp_path: Path, encoder: Path):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from scripts.evaluate.items import Item
 from scripts.evaluate.list_task import list_task
@@ -19,7 +21,8 @@ def write_photos(root: Path, lines: list[str]) -> tuple[str, str]:
     return str(root / "table.csv"), str(root)
 
 
-TABLE = {"table": "", "root": "", "file_column": "file", "label_column": "kind", "test": HALF}
+COLUMNS = {"file_column": "file", "label_column": "kind", "label_separator": None}
+TABLE = {"table": "", "root": "", **COLUMNS, "test": HALF}
 
 
 def test_table_leaves_out_rows_without_a_label(tmp_path: Path):
@@ -52,6 +55,28 @@ def test_table_without_the_column(tmp_path: Path):
     settings = settings_of("table", **{**TABLE, "label_column": "flower"})
     with pytest.raises(UserError, match=r"no column `flower`; its columns are file, kind\. Correct"):
         list_task(settings, write_photos(tmp_path, []))
+
+
+def test_table_with_splits_and_several_labels(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    folder_of(tmp_path, [f"{index}.jpg" for index in range(6)])
+    lines = ["0.jpg,x;y,train", "1.jpg,y,train", "2.jpg, z ; x;x,val", "3.jpg,x,test", "4.jpg,,train", "5.jpg,x,other"]
+    (tmp_path / "table.csv").write_text("\n".join(["file,kind,part", *lines]) + "\n")
+    split = {"split_column": "part", "train_values": ["train", "val"], "test_values": ["test"]}
+    settings = settings_of("table", **{**TABLE, "label_separator": ";", "test": split})
+    with caplog.at_level(logging.INFO):
+        rows = list_task(settings, [str(tmp_path / "table.csv"), str(tmp_path)]).to_pylist()
+    assert [(row["split"], row["name"], row["class_name"], row["accepted"]) for row in rows] == [
+        ("test", "3.jpg", "x", [0]),
+        ("train", "0.jpg", "y", [0, 1]),  # the rarer one
+        ("train", "1.jpg", "y", [1]),
+        ("train", "2.jpg", "z", [0, 2]),
+    ]
+    assert "6 rows, 4 labelled, left out {'no_label': 1, 'no_split': 1}" in caplog.text
+    with pytest.raises(UserError, match="no column `lot`"):
+        wrong = settings_of("table", **{**TABLE, "test": {**split, "split_column": "lot"}})
+        list_task(wrong, [str(tmp_path / "table.csv"), str(tmp_path)])
+    with pytest.raises(ValidationError, match="val cannot be train and test"):
+        settings_of("table", **{**TABLE, "test": {**split, "test_values": ["val"]}})
 
 
 def test_fractal_views_of_train_and_test_differ():

@@ -80,6 +80,7 @@ def test_what_a_run_leaves(shards: Shards, uninterrupted: Path) -> None:
         "image_size": 32,
         "epochs": 3,
         "images": IMAGES,
+        "images_of": "shards",
     }
     assert load_encoder(uninterrupted / "untrained.safetensors")[1]["epochs"] == 0
     model = torchvision.models.resnet18(weights=None)
@@ -177,9 +178,8 @@ def test_loss_falls(tmp_path: Path) -> None:
 
 def test_too_few_images(tmp_path: Path) -> None:
     shards = make_shards(tmp_path, 5)
-    with pytest.raises(
-        UserError, match=r"hold 5 images, fewer than one batch of run tiny: lower .*batch_size \(now 8\)"
-    ):
+    text = r"run tiny has 5 images \(shards\), fewer than one batch: lower .*batch_size \(now 8\)"
+    with pytest.raises(UserError, match=text):
         main(flags(shards, tmp_path / "out", recipe()))
     assert not (tmp_path / "out").exists()
 
@@ -221,3 +221,9 @@ def test_recipe_with_an_unknown_key() -> None:
     wrong["run"]["momentum"] = 0.9
     with pytest.raises(UserError, match=r"run\.momentum: unknown key"):
         load_run(json.dumps(wrong))
+
+
+def test_flags_of_the_other_kind_of_images(shards: Shards, tmp_path: Path) -> None:
+    for text, more in ((recipe(), ["--root", str(tmp_path)]), (recipe(images="other"), [])):
+        with pytest.raises(UserError, match="shards need --shards and --indexes, an image set needs --root"):
+            main([*flags(shards, tmp_path / "out", text), *more])

@@ -92,6 +92,18 @@ def set_at(raw: dict[str, Any], path: str, value: object) -> dict[str, Any]:
         ("pretrain.runs.1.name", "moco_v2_r50_200", "used 2 times"),
         ("pretrain.runs.0.learning_rate", "3e-2", r"learning_rate: .*3e-2"),
         ("pretrain.runs.0.clusters", 120, r"pretrain\.runs\.0\.clusters: unknown key"),
+        (
+            "pretrain.runs.0.images",
+            "imagenet",
+            r"pretrain: runs\.moco_v2_r50_200: there is no image set imagenet; .* shards",
+        ),
+        ("pretrain.image_sets", [{"name": "a", "kind": "tar", "path": "x"}], r"image_sets\.0: .*'folder', 'tars'"),
+        (
+            "pretrain.image_sets",
+            [{"name": "a", "kind": "folder", "path": path} for path in "xy"],
+            r"pretrain\.image_sets: the name a is used 2 times",
+        ),
+        ("pretrain.image_sets", [{"name": "shards", "kind": "folder", "path": "x"}], r"sets\.0.*choose another name"),
         ("pretrain.runs.0.method", "moco_v3", r"pretrain\.runs\.0: .*moco_v3.*moco_v2_cld"),
         (
             "pretrain.runs.3.cluster_splits",

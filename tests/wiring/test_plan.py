@@ -129,3 +129,27 @@ def test_where_a_protocol_runs_is_not_in_its_recipe() -> None:
 def test_a_protocol_cannot_name_a_task_that_is_not_there() -> None:
     with pytest.raises(UserError, match=r"knn\.tasks: evaluate\.tasks has no task cifar10"):
         plan(evaluate__knn__tasks=["cifar10"])
+
+
+def test_a_run_on_an_image_set_needs_no_shards() -> None:
+    sets = [
+        {"name": "imagenet1k", "kind": "folder", "path": "/somewhere"},
+        {"name": "release", "kind": "tars", "path": "/tars", "files": ["0.tar"]},
+    ]
+    chosen = plan(pretrain__image_sets=sets, pretrain__runs__0__images="imagenet1k")
+    name = "moco_v2_r50_200"
+    assert chosen.train_shards(name) == [] and chosen.images_root("imagenet1k") == "/somewhere"
+    assert chosen.train_indexes(name) == ["results/pretrain/index_images/imagenet1k.parquet"]
+    assert chosen.train_recipe(name) != plan().train_recipe(name)
+    for images in ("imagenet1k", "release"):
+        assert "/somewhere" not in chosen.index_images_recipe(images) and "/tars" not in chosen.index_images_recipe(
+            images
+        )
+    other = "moco_v2_r50_800"
+    assert (
+        len(chosen.train_shards(other)) == len(chosen.train_indexes(other)) == 256
+        and chosen.images_root("shards") == ""
+    )
+    assert chosen.train_recipe(other) == plan().train_recipe(other)
+    with pytest.raises(UserError, match=r"pretrain\.image_sets has no entry pass"):
+        chosen.index_images_recipe("pass")

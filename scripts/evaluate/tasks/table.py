@@ -4,19 +4,33 @@ from __future__ import annotations
 
 import csv
 import logging
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
-from scripts.evaluate.items import Item, existing, named_paths, split_of
-from scripts.evaluate.settings import TableTask
+from scripts.evaluate.items import TEST, TRAIN, Item, existing, named_paths, split_of
+from scripts.evaluate.settings import HashSplit, TableTask
 from scripts.lib.accounting import account_for
 from scripts.lib.errors import UserError
 
 log = logging.getLogger(__name__)
 
 
+class _Row(NamedTuple):
+    name: str
+    labels: tuple[str, ...]  # each once, sorted
+    split: str  # "" for a row of neither
+
+    @property
+    def reason(self) -> str:
+        return "no_label" if not self.labels else "" if self.split else "no_split"
+
+
 def list_items(task: TableTask, paths: Sequence[str]) -> list[Item]:
-    """Return the rows that have a label, split by a hash of the file name.
+    """Return the rows that have a label, split by a column or by a hash of the file name.
+
+    An image of several labels has them all as accepted; the rarest stands for it, so that parts hold rare classes.
 
     Raises:
         UserError: the table or a picture is missing; a column is not there; a row cannot be used; a file comes twice.
@@ -26,33 +40,46 @@ def list_items(task: TableTask, paths: Sequence[str]) -> list[Item]:
     table = existing(task, "table", named["table"], what)
     root = existing(task, "root", named["root"], "the folder that the table's file names are relative to")
     rows = _rows(task, table)
-    account = account_for(len(rows), ("" if label else "no_label" for _, label in rows))
+    account = account_for(len(rows), (row.reason for row in rows))
     log.info(
         "%s: %d rows, %d labelled, left out %s", table, account["read"], account["kept"], account["rejected"] or "none"
     )
+    counts = Counter(label for row in rows if not row.reason for label in row.labels)
     items = []
     seen = set()
-    for name, label in rows:
-        if not label:
-            continue
-        if name in seen:
-            raise UserError(f"{table} of the task {task.name} names the file {name} twice; leave one row for each file")
-        seen.add(name)
-        items.append(Item(split_of(name, task.test), name, label, -1, _size(task, root, name)))
+    for row in (row for row in rows if not row.reason):
+        if row.name in seen:
+            raise UserError(f"{table} of the task {task.name} names the file {row.name} twice; leave one row for each")
+        seen.add(row.name)
+        first = min(row.labels, key=lambda label: (counts[label], label))
+        accepted = row.labels if len(row.labels) > 1 else None
+        items.append(Item(row.split, row.name, first, -1, _size(task, root, row.name), accepted))
     return items
 
 
-def _rows(task: TableTask, table: Path) -> list[tuple[str, str]]:
-    """Return (file name, label) of each row."""
+def _row(task: TableTask, cells: dict[str, str]) -> _Row:
+    name, text = cells[task.file_column], cells[task.label_column]
+    parts = [text] if task.label_separator is None else text.split(task.label_separator)
+    labels = tuple(sorted({part.strip() for part in parts} - {""}))
+    if isinstance(task.test, HashSplit):
+        return _Row(name, labels, split_of(name, task.test))
+    value = cells[task.test.split_column].strip()
+    split = TRAIN if value in task.test.train_values else TEST if value in task.test.test_values else ""
+    return _Row(name, labels, split)
+
+
+def _rows(task: TableTask, table: Path) -> list[_Row]:
+    """Return file name, labels and split of each row."""
+    wanted = [task.file_column, task.label_column]
+    wanted += [] if isinstance(task.test, HashSplit) else [task.test.split_column]
     try:
         with table.open(newline="", encoding="utf-8-sig") as handle:
             reader = csv.DictReader(handle, strict=True)
-            for column in (task.file_column, task.label_column):
+            for column in wanted:
                 if column not in (reader.fieldnames or ()):
                     raise UserError(
                         f"{table} of the task {task.name} has no column `{column}`; its columns are "
-                        f"{', '.join(reader.fieldnames or ['none'])}. Correct `file_column` or `label_column` of the "
-                        "task"
+                        f"{', '.join(reader.fieldnames or ['none'])}. Correct that key of the task"
                     )
             rows = []
             for row in reader:
@@ -61,7 +88,7 @@ def _rows(task: TableTask, table: Path) -> list[tuple[str, str]]:
                         f"line {reader.line_num} of {table} (task {task.name}) has not as many fields as the header; "
                         "correct the line"
                     )
-                rows.append((row[task.file_column], row[task.label_column].strip()))
+                rows.append(_row(task, row))
             return rows
     except (csv.Error, OSError, UnicodeDecodeError) as error:
         raise UserError(
