@@ -39,14 +39,19 @@ rule train:
         metrics="results/pretrain/train/{run}/metrics.csv",
     log:
         "logs/pretrain/train/{run}.log",
+    wildcard_constraints:
+        run=PLAN.runs_on(several_nodes=False),
     conda:
         "../envs/torch.yaml"
-    threads: 2
+    threads: lambda wc: PLAN.run(wc.run).devices * PLAN.run(wc.run).threads
     resources:
-        gpu=1,
-        mem_mb=16000,
+        gpu=lambda wc: PLAN.run(wc.run).devices,
+        mem_mb=lambda wc: PLAN.run(wc.run).devices * 16000,
         runtime=1440,
         root=lambda wc: PLAN.images_root(PLAN.run(wc.run).images),
+        devices=lambda wc: PLAN.run(wc.run).devices,
+        nodes=1,
+        launch="",
     params:
         recipe=lambda wc: PLAN.train_recipe(wc.run),
         code=lambda wc: PLAN.code(
@@ -57,7 +62,23 @@ rule train:
             PLAN.run(wc.run).augmentation_backend,
         ),
     shell:
-        "python -m scripts.pretrain.train --recipe {params.recipe:q} --shards {input.shards} --indexes {input.indexes}"
-        " --root={resources.root:q}"
+        "{resources.launch} python -m scripts.pretrain.train --recipe {params.recipe:q} --shards {input.shards}"
+        " --indexes {input.indexes} --root={resources.root:q} --devices {resources.devices} --nodes {resources.nodes}"
         " --threads {threads} --encoder {output.encoder} --untrained {output.untrained} --metrics {output.metrics}"
         " --log {log}"
+
+
+# The same on several nodes: SLURM starts one process for each GPU.
+use rule train as train_on_nodes with:
+    wildcard_constraints:
+        run=PLAN.runs_on(several_nodes=True),
+    resources:
+        mem_mb=lambda wc: PLAN.run(wc.run).devices * 16000,
+        runtime=1440,
+        root=lambda wc: PLAN.images_root(PLAN.run(wc.run).images),
+        devices=lambda wc: PLAN.run(wc.run).devices,
+        nodes=lambda wc: PLAN.run(wc.run).nodes,
+        tasks_per_node=lambda wc: PLAN.run(wc.run).devices,
+        gres=lambda wc: f"gpu:{PLAN.run(wc.run).devices}",
+        mpi="srun",
+        launch=lambda wc: "srun --nodes={0.nodes} --ntasks-per-node={0.devices}".format(PLAN.run(wc.run)),

@@ -13,9 +13,10 @@ from scripts.lib.encoder_names import family_of
 from scripts.lib.fingerprint import code_hash
 from scripts.lib.recipe import write_recipe
 from scripts.plan.curate import CuratePlan
-from scripts.plan.evaluate import EvaluatePlan, PretrainPlan
+from scripts.plan.evaluate import EvaluatePlan
 from scripts.plan.filter import FilterPlan, ShardPlan
 from scripts.plan.outside import make_steps_runnable, present
+from scripts.plan.pretrain import PretrainPlan
 from scripts.plan.review import ReviewPlan, present_csvs
 from scripts.report.settings import WriteReportSettings
 

@@ -28,7 +28,7 @@ class RunBase(Settings):
     """What every run has."""
 
     note_fields: ClassVar[tuple[str, ...]] = ("cost", "expected")
-    machine_fields: ClassVar[tuple[str, ...]] = ("devices", "nodes")
+    machine_fields: ClassVar[tuple[str, ...]] = ("devices", "nodes", "threads")
 
     name: Name
     images: Name  # SHARDS, or an entry of pretrain.image_sets
@@ -47,6 +47,7 @@ class RunBase(Settings):
     # How many processes share a batch, on GPUs alone. A matter of the machine, not of the result: not in the recipe.
     devices: Positive  # of one node
     nodes: Positive
+    threads: Positive  # of one device: its process and its loaders
     cost: str  # printed in the report: what the run costs on which hardware
     expected: str  # printed in the report: the figure to compare with
 
@@ -72,9 +73,8 @@ class RunBase(Settings):
 
     @model_validator(mode="after")
     def _micro_batches_fit(self) -> RunBase:
-        if self.batch_size % (self.accumulation_steps * self.indivisible):
+        if self.batch_size % self.accumulation_steps:
             raise ValueError(
-                f"batch_size {self.batch_size} cannot be split into accumulation_steps {self.accumulation_steps} micro-"
-                f"batches of whole groups of {self.indivisible} images"
+                f"batch_size {self.batch_size} is not a multiple of accumulation_steps {self.accumulation_steps}"
             )
         return self

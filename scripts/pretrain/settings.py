@@ -174,3 +174,13 @@ class PretrainSettings(Settings):
                     f"runs.{run.name}: there is no image set {run.images}; images is one of {', '.join(known)}"
                 )
         return self
+
+    @model_validator(mode="after")
+    def _groups_stay_whole(self) -> PretrainSettings:
+        for run in self.runs:
+            if run.micro_batch % run.indivisible:
+                raise ValueError(
+                    f"runs.{run.name}: micro-batches of {run.micro_batch} images (batch_size {run.batch_size}, "
+                    f"accumulation_steps {run.accumulation_steps}) do not hold whole groups of {run.indivisible} images"
+                )
+        return self

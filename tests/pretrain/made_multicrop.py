@@ -38,6 +38,7 @@ SHARED: dict[str, Any] = {
     "compile": False,
     "devices": 1,
     "nodes": 1,
+    "threads": 1,
     "checkpoint_every_steps": 2,
     "cost": "seconds",
     "expected": "nothing",

@@ -133,7 +133,7 @@ def test_an_image_set_is_read_like_shards(tmp_path: Path, kind: str, monkeypatch
     assert {dataset.read(index) for index in range(12)} == {drawing(number) for number in range(12)}
     assert dataset.read(0) == pickle.loads(pickle.dumps(dataset)).read(0)
     assert len(list(Path("/proc/self/fd").iterdir())) - before <= 3
-    sampler = EpochBatches(len(images), 4, 1, 0, 0)
+    sampler = EpochBatches(len(images), 4, 1, seed=0, start_step=0, share=WHOLE)
     loaded = [list(DataLoader(dataset, batch_sampler=sampler, num_workers=workers)) for workers in (0, 2)]
     assert same(loaded[0], loaded[1]) and len(loaded[0]) == 3
     # The place of the set changes nothing.

@@ -121,6 +121,7 @@ def train_recipe(queue_size: int, name: str = "run_one") -> str:
         "compile": False,
         "devices": 1,
         "nodes": 1,
+        "threads": 1,
         "checkpoint_every_steps": 10,
         "cost": "none",
         "expected": "nothing",

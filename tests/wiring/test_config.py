@@ -110,6 +110,9 @@ def set_at(raw: dict[str, Any], path: str, value: object) -> dict[str, Any]:
             7,
             r"runs\.3: batch_size 512 is not a multiple of cluster_splits 7",
         ),
+        ("pretrain.runs.0.accumulation_steps", 16, r"runs\.moco_v2_r50_200: micro-batches of 16 .*whole groups of 32"),
+        ("pretrain.runs.0.accumulation_steps", 8, r"leaves one of 8 bn_splits to a micro-batch, so that keys have no"),
+        ("pretrain.runs.0.accumulation_steps", 7, r"batch_size 256 is not a multiple of accumulation_steps 7"),
         ("evaluate.tasks.0.crop", 300, r"evaluate\.tasks\.0.*crop 300 is larger than resize 256"),
     ],
 )

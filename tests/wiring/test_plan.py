@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,17 @@ def test_a_note_for_the_reader_retrains_nothing() -> None:
     before, after = plan(), plan(pretrain__runs__0__cost="a week", pretrain__runs__0__expected="much")
     assert before.train_recipe("moco_v2_r50_200") == after.train_recipe("moco_v2_r50_200")
     assert before.write_report_recipe() != after.write_report_recipe()
+
+
+def test_another_machine_retrains_nothing() -> None:
+    before = plan()
+    after = plan(pretrain__runs__0__devices=2, pretrain__runs__0__nodes=4, pretrain__runs__0__threads=3)
+    assert before.train_recipe("moco_v2_r50_200") == after.train_recipe("moco_v2_r50_200")
+    several = {run for run in after.runs if re.fullmatch(after.runs_on(several_nodes=True), run)}
+    assert several == {"moco_v2_r50_200", "dino_vits16_300"}
+    assert {run for run in after.runs if re.fullmatch(after.runs_on(several_nodes=False), run)} == {
+        *after.runs
+    } - several
 
 
 def test_local_stores_come_in_the_order_of_the_config() -> None:

@@ -87,7 +87,7 @@ def test_the_paper_plans_without_torch(tmp_path: Path) -> None:
     jobs = planned_jobs(result.stdout)
     for rule in ("download", "inspect_images", "detect_faces", "detect_people", "judge", "write_shards"):
         assert jobs[rule] == 256, rule
-    assert jobs["train"] == 7
+    assert (jobs["train"], jobs["train_on_nodes"]) == (6, 1)
     assert jobs["knn"] == jobs["linear_probe"] == 7 * 2 * 2  # runs, trained or not, tasks
 
 
