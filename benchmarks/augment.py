@@ -25,8 +25,8 @@ import yaml
 from PIL import Image
 
 from scripts.config import load_config
-from scripts.lib.draws import generator, rank
-from scripts.lib.images import open_image, to_rgb
+from scripts.lib.draws import rank, uniforms
+from scripts.lib.images import decode_image
 from scripts.pretrain.contract import MakeViews
 from scripts.pretrain.multi_crop import MultiCrop
 from scripts.pretrain.settings import MocoV2Run
@@ -53,7 +53,7 @@ def ours(run: Any, backend: str) -> Program:
 
     def program(content: bytes) -> Any:
         image_id = str(len(content))
-        return make_views(to_rgb(open_image(content)), lambda view: generator(0, "view", 0, image_id, view))
+        return make_views(decode_image(content), lambda view: uniforms(0, "view", 0, image_id, view))
 
     return program
 

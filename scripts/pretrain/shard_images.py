@@ -12,16 +12,16 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from torch import Tensor
 from torch.utils.data import Dataset
 
-from scripts.lib.draws import generator
+from scripts.lib.draws import uniforms
 from scripts.lib.errors import UserError
 from scripts.lib.files import read_tables
 from scripts.lib.identity import content_digest
-from scripts.lib.images import open_image, to_rgb
+from scripts.lib.images import decode_image
 from scripts.lib.tables import SHARD_INDEX
 from scripts.lib.tars import TarReader
+from scripts.pretrain.backend import View
 from scripts.pretrain.contract import MakeViews
 from scripts.pretrain.epoch_batches import Item
 
@@ -63,7 +63,7 @@ def list_images(shards: Iterable[Path], indexes: Iterable[Path]) -> ImageList:
     return ImageList(table, tars)
 
 
-class ShardImages(Dataset[list[Tensor]]):
+class ShardImages(Dataset[list[View]]):
     """(epoch, index) → the views of an image. Each process opens the tars for itself, when it first reads."""
 
     def __init__(self, images: ImageList, make_views: MakeViews, seed: int) -> None:
@@ -90,15 +90,15 @@ class ShardImages(Dataset[list[Tensor]]):
             self._readers[shard] = TarReader(self._shards[shard])
         return self._readers[shard].read(int(self._offsets[index]), int(self._sizes[index]))
 
-    def __getitem__(self, item: Item) -> list[Tensor]:
+    def __getitem__(self, item: Item) -> list[View]:
         epoch, index = item
         image_id = str(self._ids[index])
         try:
-            image = to_rgb(open_image(self.read(index)))
+            image = decode_image(self.read(index))
         except (OSError, SyntaxError, ValueError, EOFError) as error:
             path = self._shards[str(self._names[index])]
             raise UserError(
                 f"image {image_id} in {path} does not decode ({error}), although inspect_images could decode it: the "
                 "shard is damaged. Remake it: delete it and run snakemake again"
             ) from None
-        return self._make_views(image, lambda view: generator(self._seed, "view", epoch, image_id, view))
+        return self._make_views(image, lambda view: uniforms(self._seed, "view", epoch, image_id, view))
