@@ -1,4 +1,4 @@
-"""The operations of a view on NumPy arrays with OpenCV: four to six times as fast as PIL, nearly the same pixels.
+"""The operations of a view on NumPy arrays with OpenCV: about four times as fast as PIL, nearly the same pixels.
 
 Which operations, in which order and with which parameters is not decided here (scripts/pretrain/augment.py). How far
 the pixels lie from those of torchvision on PIL is stated and tested operation by operation in
