@@ -13,19 +13,21 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
-import numpy as np
 import torch
 from lightning.pytorch import LightningModule
-from PIL import Image
 from torch import Tensor, nn
 
+from scripts.lib.draws import Uniform
 from scripts.lib.encoders import IMAGENET_MEAN, IMAGENET_STD
+from scripts.lib.images import Pixels
+from scripts.pretrain.backend import View, load_finisher
 
-# Draws of one view of one image in one epoch, by the view's number.
-ViewDraws = Callable[[int], np.random.Generator]
-# An RGB image → one uint8 tensor [3, s, s] for each view. Must be picklable: it runs in the loader's processes.
-MakeViews = Callable[[Image.Image, ViewDraws], list[Tensor]]
+# By the number of a view: what it is drawn from, for one image in one epoch.
+ViewDraws = Callable[[int], Uniform]
+# An RGB image → its views. Must be picklable: it runs in the loader's processes.
+MakeViews = Callable[[Pixels, ViewDraws], list[View]]
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,10 @@ class Method(LightningModule, ABC):
     def networks(self) -> list[nn.Module]:
         """Return the networks that take the time of a step: what `compile` compiles."""
         return [self.encoder()]
+
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> list[Tensor]:
+        """Return the views, uint8 [n, 3, s, s] each: finished here where the loader left that to the device."""
+        return [view if isinstance(view, Tensor) else load_finisher().finish(*view) for view in batch]
 
     def begin_step(self, position: Position, optimizer: torch.optim.Optimizer) -> None:
         """Take note of the position and set what follows a schedule; called before a step's first micro-batch."""

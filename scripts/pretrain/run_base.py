@@ -37,7 +37,7 @@ class RunBase(Settings):
     epochs: Positive
     batch_size: Positive
     precision: Literal["fp32", "bf16", "fp16"]
-    augmentation_backend: Literal["pil", "opencv"]  # what makes the views' pixels; decisions.md#70
+    augmentation_backend: Literal["pil", "opencv", "device"]  # what makes the views' pixels; decisions.md#70, #78
     # Micro-batches of batch_size / accumulation_steps images, whose gradients make one step: what fits in memory.
     # Statistics over a batch (BatchNorm, Sinkhorn, SimCLR's negatives) are then those of a micro-batch; decisions.md#72
     accumulation_steps: Positive

@@ -14,16 +14,16 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from torch import Tensor
 from torch.utils.data import Dataset
 
-from scripts.lib.draws import generator
+from scripts.lib.draws import uniforms
 from scripts.lib.errors import UserError
 from scripts.lib.files import read_tables
 from scripts.lib.identity import content_digest
-from scripts.lib.images import open_image, to_rgb
+from scripts.lib.images import decode_image
 from scripts.lib.tables import SHARD_INDEX
 from scripts.lib.tars import TarReader
+from scripts.pretrain.backend import View
 from scripts.pretrain.contract import MakeViews
 from scripts.pretrain.epoch_batches import Item
 from scripts.pretrain.image_sets import check_root
@@ -107,7 +107,7 @@ def _sorted(table: pa.Table) -> pa.Table:
     return table.select(COLUMNS).sort_by("image_id").combine_chunks()
 
 
-class ShardImages(Dataset[list[Tensor]]):
+class ShardImages(Dataset[list[View]]):
     """(epoch, index) → the views of an image. Each process opens the files for itself, when it first reads."""
 
     def __init__(self, images: ImageList, make_views: MakeViews, seed: int) -> None:
@@ -140,15 +140,15 @@ class ShardImages(Dataset[list[Tensor]]):
         self._readers.move_to_end(container)
         return self._readers[container]
 
-    def __getitem__(self, item: Item) -> list[Tensor]:
+    def __getitem__(self, item: Item) -> list[View]:
         epoch, index = item
         image_id = self._ids[index].as_py()
         try:
-            image = to_rgb(open_image(self.read(index)))
+            image = decode_image(self.read(index))
         except (OSError, SyntaxError, ValueError, EOFError) as error:
             path = self._path_of(self._containers[index].as_py())
             raise UserError(f"image {image_id} in {path} does not decode ({error}), {self._remedy}") from None
-        return self._make_views(image, lambda view: generator(self._seed, "view", epoch, image_id, view))
+        return self._make_views(image, lambda view: uniforms(self._seed, "view", epoch, image_id, view))
 
 
 def _one_array(column: pa.ChunkedArray) -> pa.Array:

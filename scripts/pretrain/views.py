@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from PIL import Image
-from torch import Tensor
-
-from scripts.pretrain.augment import apply_parameters, draw_parameters
-from scripts.pretrain.backend import load_backend
+from scripts.lib.images import Pixels
+from scripts.pretrain.augment import draw_parameters, view_maker
+from scripts.pretrain.backend import View
 from scripts.pretrain.contract import ViewDraws
 from scripts.pretrain.settings import MocoAugmentation
 
@@ -17,9 +15,9 @@ class IndependentViews:
     def __init__(self, settings: MocoAugmentation, backend: str, count: int) -> None:
         self.settings, self.backend, self.count = settings, backend, count
 
-    def __call__(self, image: Image.Image, draws: ViewDraws) -> list[Tensor]:
-        """Return the views, uint8 [3, s, s] each."""
-        backend, size = load_backend(self.backend), self.settings.image_size
-        ready = backend.prepare(image)
-        drawn = (draw_parameters(self.settings, *image.size, draws(view)) for view in range(self.count))
-        return [backend.to_tensor(apply_parameters(backend, ready, each, size)) for each in drawn]
+    def __call__(self, image: Pixels, draws: ViewDraws) -> list[View]:
+        """Return the views of an image [h, w, 3]."""
+        height, width, _ = image.shape
+        make, chosen = view_maker(self.backend, image), self.settings
+        drawn = (draw_parameters(chosen, width, height, draws(view)) for view in range(self.count))
+        return [make(each, chosen.image_size, "bilinear", chosen.blur_sigma[1]) for each in drawn]

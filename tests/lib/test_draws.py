@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.stats import kstest
 
 from scripts.lib import draws
 
@@ -29,3 +30,19 @@ def test_rank_samples_uniformly() -> None:
 
 def test_derived_seed_fits_torch() -> None:
     assert 0 <= draws.derived_seed(0, "x") < 2**63
+
+
+def test_uniforms_are_functions_of_their_key_and_never_end() -> None:
+    """Beyond one block of the hash, too."""
+    one, other = draws.uniforms(1, "view", 3, "image", 0), draws.uniforms(1, "view", 3, "image", 1)
+    again = draws.uniforms(1, "view", 3, "image", 0)
+    numbers = [one() for _ in range(5000)]
+    assert numbers == [again() for _ in range(5000)] and numbers[:50] != [other() for _ in range(50)]
+    assert len(set(numbers)) == 5000 and min(numbers) >= 0 and max(numbers) < 1
+    assert kstest(numbers, "uniform").pvalue > 1e-3
+    assert abs(np.corrcoef(numbers[:-1], numbers[1:])[0, 1]) < 0.06  # four standard errors
+
+
+def test_first_uniforms_of_neighbouring_keys() -> None:
+    first = [draws.uniforms(0, "view", 0, "image", view)() for view in range(5000)]
+    assert kstest(first, "uniform").pvalue > 1e-3

@@ -10,8 +10,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from scripts.lib.errors import UserError
+from scripts.lib.images import Pixels
 from scripts.pretrain import index_images, shard_images
-from scripts.pretrain.backends.pil import to_tensor
+from scripts.pretrain.backend import View
+from scripts.pretrain.backends.opencv import to_tensor
 from scripts.pretrain.contract import ViewDraws
 from scripts.pretrain.epoch_batches import WHOLE, EpochBatches, epoch_order
 from scripts.pretrain.settings import MocoAugmentation
@@ -81,8 +83,8 @@ def test_every_epoch_sees_each_image_once_and_drops_the_rest() -> None:
     assert epoch_order(20, 0, 0).tolist() != epoch_order(20, 0, 1).tolist() != epoch_order(20, 1, 1).tolist()
 
 
-def _plain(image: object, draws: ViewDraws) -> list[Tensor]:
-    return [to_tensor(image)]  # type: ignore[arg-type]
+def _plain(image: Pixels, draws: ViewDraws) -> list[View]:
+    return [to_tensor(image)]
 
 
 def test_damaged_image_names_the_shard(tmp_path: Path) -> None:

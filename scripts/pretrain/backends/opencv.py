@@ -1,8 +1,9 @@
-"""The operations of a view on NumPy arrays with OpenCV: two to three times as fast as PIL, nearly the same pixels.
+"""The operations of a view on NumPy arrays with OpenCV: about four times as fast as PIL, nearly the same pixels.
 
 Which operations, in which order and with which parameters is not decided here (scripts/pretrain/augment.py). How far
 the pixels lie from those of torchvision on PIL is stated and tested operation by operation in
-tests/pretrain/test_backends.py; docs/decisions.md#70 says where and why they differ.
+tests/pretrain/test_backends.py; docs/decisions.md#70 says where and why they differ. Each operation is the fastest of
+OpenCV's ways to do it; docs/decisions.md#77 has the measurements.
 """
 
 from __future__ import annotations
@@ -13,10 +14,10 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from scripts.lib.images import Pixels
+from scripts.pretrain.box_blur import blur_kernel, reach
 
 cv2.setNumThreads(1)  # a loader process is one core's work; OpenCV's own threads would fight with its neighbours
 
@@ -25,13 +26,15 @@ _SHARP_UP_TO = 1.05  # a crop at most this much larger than the view is interpol
 _POINTS_UP_TO, _COARSE_FROM, _DOUBLE_UP_TO = 1.6, 2.0, 3.0
 # Measured against PIL's filters on photographs: 1 / 6 for a blur of unlimited width, more for one of three pixels.
 _VARIANCE, _LEAST_VARIANCE, _COARSE_SIGMA = 0.22, 0.01, 0.65
-_UNCHANGED = np.repeat(np.arange(256, dtype=np.uint8)[None, :, None], 3, axis=2)  # a table [1, 256, 3] for cv2.LUT
 _INTERPOLATIONS = {"bilinear": cv2.INTER_LINEAR, "bicubic": cv2.INTER_CUBIC}
+_CUT_OFF = -0.499  # PIL cuts fractions off where OpenCV rounds
+_CUT_OFF_MIXED = -0.45  # the same for OpenCV's coarser arithmetic of matrices: least bias on photographs
+_STEPS = 256  # OpenCV's integer filter knows weights in this many steps; their sum must stay 1
 
 
-def prepare(image: Image.Image) -> Pixels:
-    """Return an RGB image as uint8 [h, w, 3]."""
-    return np.asarray(image)
+def prepare(image: Pixels) -> Pixels:
+    """Return the image as it is."""
+    return image
 
 
 def resized_crop(image: Pixels, crop: tuple[int, int, int, int], size: int, interpolation: str) -> Pixels:
@@ -51,43 +54,47 @@ def resized_crop(image: Pixels, crop: tuple[int, int, int, int], size: int, inte
         return _pixels(cv2.resize(part, (size, size), interpolation=cv2.INTER_LINEAR))
     if interpolation == "bilinear" and shrink < _COARSE_FROM:
         sigmas = [math.sqrt(max(_LEAST_VARIANCE, _VARIANCE * ((side / size) ** 2 - 1))) for side in (width, height)]
-        smooth = cv2.GaussianBlur(part, (3, 3), sigmas[0], sigmaY=sigmas[1])
+        smooth = cv2.sepFilter2D(part, -1, _three_taps(sigmas[0]), _three_taps(sigmas[1]))
         return _pixels(cv2.resize(smooth, (size, size), interpolation=cv2.INTER_LINEAR))
     factor = 2 if shrink <= _DOUBLE_UP_TO else 4
     view = cv2.resize(part, (factor * size, factor * size), interpolation=cv2.INTER_LINEAR)
     if factor == 4:
         view = cv2.resize(view, (2 * size, 2 * size), interpolation=cv2.INTER_AREA)
     if interpolation == "bilinear":
-        view = cv2.GaussianBlur(view, (3, 3), _COARSE_SIGMA)
+        view = cv2.sepFilter2D(view, -1, _three_taps(_COARSE_SIGMA), _three_taps(_COARSE_SIGMA))
     return _pixels(cv2.resize(view, (size, size), interpolation=cv2.INTER_AREA))
 
 
-def _mixed(view: Pixels, matrix: np.ndarray[tuple[int, int], np.dtype[np.float64]]) -> Pixels:
-    """Return the view with each colour sent through a 3 x 3 or 3 x 4 matrix, rounded and clipped to 0-255."""
-    return _pixels(cv2.transform(view, matrix))
+def _three_taps(sigma: float) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    side = math.exp(-0.5 / sigma**2)
+    return np.array([side, 1.0, side]) / (1 + 2 * side)
 
 
 def brightness(view: Pixels, factor: float) -> Pixels:
     """Scale all levels."""
-    return _mixed(view, np.eye(3) * factor)
+    return _pixels(cv2.convertScaleAbs(view, alpha=factor, beta=_CUT_OFF))
 
 
 def contrast(view: Pixels, factor: float) -> Pixels:
     """Spread the levels around the mean of the grey picture."""
-    mean = int(float(np.dot(LUMA, cv2.mean(view)[:3])) + 0.5)
-    return _mixed(view, np.hstack([np.eye(3) * factor, np.full((3, 1), (1 - factor) * mean)]))
+    mean = int(cv2.mean(cv2.cvtColor(view, cv2.COLOR_RGB2GRAY))[0] + 0.5)
+    return _pixels(cv2.addWeighted(view, factor, view, 0.0, (1 - factor) * mean + _CUT_OFF))
 
 
 def saturation(view: Pixels, factor: float) -> Pixels:
     """Spread each colour around its grey."""
-    return _mixed(view, np.eye(3) * factor + (1 - factor) * np.tile(LUMA, (3, 1)))
+    matrix = np.full((3, 4), _CUT_OFF_MIXED)
+    matrix[:, :3] = np.eye(3) * factor + (1 - factor) * LUMA
+    return _pixels(cv2.transform(view, matrix))
 
 
 def hue(view: Pixels, factor: float) -> Pixels:
     """Turn the hue by `factor` of the circle (-0.5 to 0.5), in 8-bit HSV as PIL does."""
-    table = _UNCHANGED.copy()
-    table[0, :, 0] += np.uint8(int(factor * 255) % 256)  # wraps around, as the circle does
-    turned = cv2.LUT(cv2.cvtColor(view, cv2.COLOR_RGB2HSV_FULL), table)
+    turned = np.asarray(cv2.cvtColor(view, cv2.COLOR_RGB2HSV_FULL), np.uint8)
+    rows = turned.reshape(len(turned), -1)
+    step = np.zeros_like(rows[0])
+    step[::3] = int(factor * 255) % 256
+    rows += step  # wraps around, as the circle does; whole rows at a time are ten times as fast as one channel
     return _pixels(cv2.cvtColor(turned, cv2.COLOR_HSV2RGB_FULL))
 
 
@@ -100,13 +107,16 @@ JITTER: dict[str, Callable[[Pixels, float], Pixels]] = {
 
 
 def grey(view: Pixels) -> Pixels:
-    """Return the grey picture in three equal channels."""
-    return _pixels(cv2.cvtColor(cv2.cvtColor(view, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB))
+    """Return the grey picture [h, w], a third of the work for what follows."""
+    return _pixels(cv2.cvtColor(view, cv2.COLOR_RGB2GRAY))
 
 
 def blur(view: Pixels, sigma: float) -> Pixels:
-    """Blur with a true Gaussian; PIL's, which the official codes use, is made of three box filters."""
-    return _pixels(cv2.GaussianBlur(view, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE))
+    """Blur with PIL's three box filters, as one kernel."""
+    side = np.rint(blur_kernel(sigma)[: reach(sigma)] * _STEPS)
+    side = side[np.count_nonzero(side == 0) :]  # weights rise towards the middle
+    kernel = np.concatenate([side, [_STEPS - 2 * side.sum()], side[::-1]]) / _STEPS
+    return _pixels(cv2.sepFilter2D(view, -1, kernel, kernel, borderType=cv2.BORDER_REPLICATE))
 
 
 def flip(view: Pixels) -> Pixels:
@@ -116,13 +126,17 @@ def flip(view: Pixels) -> Pixels:
 
 def solarise(view: Pixels, threshold: int) -> Pixels:
     """Invert the levels from `threshold` on."""
-    levels = np.arange(256)
-    return _pixels(cv2.LUT(view, np.where(levels < threshold, levels, 255 - levels).astype(np.uint8)))
+    return _pixels(np.where(view < threshold, view, 255 - view))
 
 
 def to_tensor(view: Pixels) -> Tensor:
     """Return uint8 [3, h, w]; scaling and normalising are left to the device that trains."""
-    return torch.from_numpy(np.stack(cv2.split(view)))
+    planes = np.empty((3, *view.shape[:2]), np.uint8)
+    if view.ndim == 2:
+        planes[:] = view
+    else:
+        cv2.split(view, list(planes))
+    return torch.from_numpy(planes)
 
 
 def _pixels(array: object) -> Pixels:

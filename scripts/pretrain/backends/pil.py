@@ -10,6 +10,8 @@ from PIL import Image, ImageFilter, ImageOps
 from torch import Tensor
 from torchvision.transforms import InterpolationMode, functional
 
+from scripts.lib.images import Pixels
+
 JITTER: dict[str, Callable[[Image.Image, float], Image.Image]] = {
     "brightness": functional.adjust_brightness,
     "contrast": functional.adjust_contrast,
@@ -18,9 +20,9 @@ JITTER: dict[str, Callable[[Image.Image, float], Image.Image]] = {
 }
 
 
-def prepare(image: Image.Image) -> Image.Image:
-    """Return the image as it is."""
-    return image
+def prepare(image: Pixels) -> Image.Image:
+    """Return PIL's image of uint8 [h, w, 3]."""
+    return Image.fromarray(image)
 
 
 def resized_crop(image: Image.Image, crop: tuple[int, int, int, int], size: int, interpolation: str) -> Image.Image:
