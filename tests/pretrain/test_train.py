@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import signal
 import subprocess
 import sys
@@ -169,10 +170,10 @@ def test_loss_falls(tmp_path: Path) -> None:
     shards = make_shards(tmp_path / "shards", 24)
     calm = {f"{name}_probability": 0.0 for name in ("jitter", "grey", "blur", "flip")}
     slow = {"learning_rate": 0.003, "temperature": 0.1, "queue_size": 8, "bn_splits": 1, "checkpoint_every_steps": 1000}
-    main(flags(shards, tmp_path / "out", recipe(epochs=12, crop_scale=[0.9, 1.0], **calm, **slow)))
+    main(flags(shards, tmp_path / "out", recipe(epochs=24, crop_scale=[0.9, 1.0], **calm, **slow)))
     rows = [line.split(",") for line in (tmp_path / "out" / "metrics.csv").read_text().splitlines()[1:]]
     loss = [float(row[2]) for row in rows]
-    assert sum(loss[-5:]) < 0.5 * sum(loss[:5])
+    assert sum(loss[-5:]) / 5 < 0.6 * math.log(9)  # of the line that a queue of 8 gives: it stands still there
     assert float(rows[-1][5]) > 0.6  # no collapse
 
 
