@@ -12,13 +12,13 @@ import pytest
 
 from scripts.lib.human_figures import LeakRate, ReviewFigures
 from scripts.lib.reasons import all_reasons
+from scripts.lib.sheet import draw_sheet, encode_sheet
 from scripts.lib.tables import RESULT_COLUMNS
 from scripts.report.count_funnel import main as count_funnel
 from scripts.report.draw_contact_sheets import main as draw_contact_sheets
 from scripts.report.draw_curves import main as draw_curves
 from scripts.report.draw_funnel import main as draw_funnel
 from scripts.report.duplicate_figures import DuplicateFigures, write_figures
-from scripts.report.sheet import draw_sheet, encode_sheet
 from scripts.report.write_report import main
 from tests.report.made import (
     HOSTILE,
