@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from scripts.lib.recipe import Settings
 from scripts.pretrain.run_base import Positive, Range, ReferenceLoss, RunBase, Share
+from scripts.pretrain.settings_monitor import MonitorSettings
 from scripts.pretrain.settings_multicrop import DinoRun, SwavRun
 
 __all__ = ["ReferenceLoss", "RunBase"]  # from here for those who ask for "the settings of pretrain"
@@ -136,3 +137,4 @@ class PretrainSettings(Settings):
     """`pretrain:`"""
 
     runs: tuple[Run, ...]
+    monitor: MonitorSettings | None  # null: runs are not watched
