@@ -6,6 +6,7 @@ holds the steps still to do, and what a run needs to continue is saved and resto
 
 from __future__ import annotations
 
+import importlib
 import logging
 import warnings
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from scripts.pretrain.checkpoints import State, load_checkpoint, save_checkpoint
 from scripts.pretrain.contract import Method, Position
 from scripts.pretrain.epoch_batches import EpochBatches
 from scripts.pretrain.metrics import Metrics
-from scripts.pretrain.progress import Progress
+from scripts.pretrain.monitor import Monitor
 from scripts.pretrain.settings import RunBase
 from scripts.pretrain.shard_images import ImageList, ShardImages
 
@@ -42,6 +43,12 @@ class Place:
     folder: Path
     key: str  # what a checkpoint must carry to be continued from
     threads: int
+    watch: Path | None = None  # for speed.csv and TensorBoard; None: neither
+
+    @property
+    def views(self) -> Path:
+        """Return where the picture of the first batch's views lies."""
+        return self.folder / "views.png"
 
     @property
     def workers(self) -> int:
@@ -57,8 +64,11 @@ class Place:
 class Steps(Callback):
     """What happens around each step."""
 
-    def __init__(self, run: RunBase, metrics: Metrics, progress: Progress, place: Place, start: Position) -> None:
-        self.run, self.metrics, self.progress, self.place, self.position = run, metrics, progress, place, start
+    def __init__(
+        self, run: RunBase, place: Place, start: Position, *, metrics: Metrics, monitor: Monitor, watch: Any
+    ) -> None:
+        self.run, self.metrics, self.monitor, self.watch = run, metrics, monitor, watch
+        self.place, self.position = place, start
         self.restored: State | None = None
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -68,6 +78,8 @@ class Steps(Callback):
             if self.restored["scaler"]:
                 trainer.precision_plugin.load_state_dict(self.restored["scaler"])
             self.restored = None
+        assert isinstance(pl_module, Method)
+        self.monitor.observe(self.position, pl_module.encoder())
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Set schedules, and the global generator for methods with dropout, as functions of the step."""
@@ -81,8 +93,10 @@ class Steps(Callback):
         """Count the step, note its metrics, save when it is time."""
         loss = self.metrics.record(self.position, trainer.optimizers[0].param_groups[0]["lr"], outputs)
         done = Position(self.position.step + 1, self.position.steps_per_epoch, self.position.epochs)
-        self.progress.step(self.position, loss)
+        self.watch.step(self.position, loss)
         self.position = done
+        assert isinstance(pl_module, Method)
+        self.monitor.observe(done, pl_module.encoder())
         if done.step % self.run.checkpoint_every_steps == 0 or done.step % done.steps_per_epoch == 0:
             self._save(trainer, pl_module)
 
@@ -94,6 +108,7 @@ class Steps(Callback):
             "optimizer": trainer.optimizers[0].state_dict(),
             "scaler": trainer.precision_plugin.state_dict(),
             "metrics": self.metrics.state(),
+            "monitor": self.monitor.state(),
         }
         save_checkpoint(self.place.folder, self.place.key, state)
 
@@ -108,7 +123,7 @@ def check_images(run: RunBase, count: int) -> None:
         )
 
 
-def train_method(run: RunBase, method: Method, images: ImageList, place: Place) -> Metrics:
+def train_method(run: RunBase, method: Method, images: ImageList, place: Place, monitor: Monitor) -> Metrics:
     """Train `method` in place for all epochs of `run`, from its checkpoint when there is one; return the metrics.
 
     Raises:
@@ -123,6 +138,7 @@ def train_method(run: RunBase, method: Method, images: ImageList, place: Place) 
         start = Position(state["step"], start.steps_per_epoch, start.epochs)
         method.load_state_dict(state["module"])
         metrics.restore(state["metrics"])
+        monitor.restore(state["monitor"])
         LOG.info("continues after step %d of %d (%s)", start.step, start.total_steps, place.folder)
         if state["machine"] != place.machine:
             LOG.warning(
@@ -131,11 +147,15 @@ def train_method(run: RunBase, method: Method, images: ImageList, place: Place) 
                 place.machine,
             )
     if start.step < start.total_steps:
-        progress = Progress(start, run.batch_size)
-        steps = Steps(run, metrics, progress, place, start)
+        # By name, so that the run's fingerprint does not cover what only a person sees.
+        module = importlib.import_module("scripts.pretrain.watch")
+        watch = module.Watch(
+            run, start, metrics=metrics, monitor=monitor, folder=place.watch, workers=place.workers, views=place.views
+        )
+        steps = Steps(run, place, start, metrics=metrics, monitor=monitor, watch=watch)
         steps.restored = state
         _fit(run, method, images, place, steps)
-        progress.close()
+        watch.close()
     return metrics
 
 
@@ -166,7 +186,7 @@ def _fit(run: RunBase, method: Method, images: ImageList, place: Place, steps: S
                 precision=PRECISIONS[run.precision],
                 deterministic="warn",  # bits repeat on one machine; an operation that cannot says so
                 benchmark=False,
-                callbacks=[steps],
+                callbacks=[steps, steps.watch],
                 plugins=[LightningEnvironment()],  # never reads SLURM's variables: one process, one device
                 logger=False,
                 enable_checkpointing=False,
