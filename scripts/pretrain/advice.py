@@ -41,8 +41,8 @@ def _dino(run: DinoRun) -> str:
         f"0.07 is unstable; now {run.teacher_temperature:g}), a longer freeze_last_layer_epochs (now "
         f"{run.freeze_last_layer_epochs}), norm_last_layer true (now {str(run.norm_last_layer).lower()}), a smaller "
         f"clip_norm (now {run.clip_norm:g}), a lower learning_rate (now {run.learning_rate:g}), precision other than "
-        f"fp16 (now {run.precision}). Without centring (centre_momentum 1; now {run.centre_momentum:g}) one output "
-        "takes all images."
+        f"fp16 (now {run.precision}). The centre must follow (centre_momentum below 1, now {run.centre_momentum:g}), "
+        "or one output takes all images."
     )
 
 

@@ -23,7 +23,7 @@ from scripts.pretrain.views import IndependentViews
 Drawn = ViewParameters | CropParameters
 
 ROWS = 8
-SIDE = 112  # pixels of the largest views in the picture
+SIDE = 96  # pixels of the largest views in the picture
 
 
 def drawn_for(make_views: MakeViews, width: int, height: int, draws: ViewDraws) -> list[Drawn]:

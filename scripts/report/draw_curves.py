@@ -106,6 +106,7 @@ def curves_figure(metrics: Columns, looks: Columns, run: Run) -> Figure:
     draws = [_draw_loss]
     draws += [_draw_neighbours] if np.isfinite(looks["knn"]).any() else []
     draws += [_draw_spread] if "feature_std" in metrics or len(looks["step"]) else []
+    draws += [_draw_outputs] if _outputs(metrics) else []
     draws += [_draw_rank] if len(looks["step"]) else []
     draws += [_draw_rate]
     heights = [3.0, *[1.2] * (len(draws) - 2), 1.0]
@@ -164,6 +165,21 @@ def _draw_spread(axes: Axes, metrics: Columns, looks: Columns, run: Run) -> None
     axes.axhline(0, color=LOSS, linestyle=DASHES, linewidth=1.4, label="collapse")
     axes.set_ylabel("feature\ndeviation")
     axes.set_ylim(top=max(1.0, axes.get_ylim()[1]))
+    _legend(axes, 3)
+
+
+def _outputs(metrics: Columns) -> str:
+    """Return what the entropies of a method are of, "" where it has none."""
+    return next((name.removesuffix("_information") for name in metrics if name.endswith("_information")), "")
+
+
+def _draw_outputs(axes: Axes, metrics: Columns, looks: Columns, run: Run) -> None:
+    width, name = max(1, round(SMOOTHED_SHARE * len(metrics["step"]))), _outputs(metrics)
+    for kind, colour in (("information", MAIN), ("entropy", SECOND)):
+        smooth = running_mean(metrics[f"{name}_{kind}"], width)
+        axes.plot(*thinned(metrics["step"], smooth, DRAWN_POINTS), color=colour, linewidth=1.6, label=kind)
+    axes.axhline(0, color=LOSS, linestyle=DASHES, linewidth=1.4, label="no information")
+    axes.set_ylabel(f"{name},\nnats")
     _legend(axes, 3)
 
 

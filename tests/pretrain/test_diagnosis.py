@@ -224,7 +224,7 @@ def test_a_real_collapse_is_named(tmp_path: Path) -> None:
     said = json.loads((tmp_path / "out.json").read_text())
     assert said["run"] == "tiny" and said["level"] == "bad"
     assert "Collapsed: one output of the teacher takes every image" in said["findings"][0]["text"]
-    assert "centring (centre_momentum 1; now 1)" in said["findings"][0]["advice"]
+    assert "centre_momentum below 1, now 1" in said["findings"][0]["advice"]
 
 
 @pytest.mark.parametrize(

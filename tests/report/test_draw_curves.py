@@ -57,6 +57,14 @@ def test_what_the_monitor_saw_is_drawn_where_there_is_something(tmp_path: Path):
     assert "RankMe" in without and "chance" not in without and "kNN" not in without
 
 
+def test_the_information_in_outputs_is_drawn_where_a_method_has_it(tmp_path: Path):
+    header = "step,epoch,loss,learning_rate,teacher_entropy,teacher_information"
+    path = tmp_path / "metrics.csv"
+    path.write_text(f"{header}\n" + "".join(f"{row},1,5.5,0.1,3.5,0.{row}\n" for row in range(1, 9)))
+    svg = draw(tmp_path, path, "a")[1].decode()
+    assert "teacher," in svg and "information" in svg and "entropy" in svg
+
+
 def test_a_diverged_run_a_run_of_one_step_and_one_without_finite_loss_can_be_drawn(tmp_path: Path):
     for name, losses in (("diverged", [6.0, 5.0, "nan", "inf"]), ("one", [6.0]), ("nan", ["nan"])):
         path = write_metrics(tmp_path / f"{name}.csv", losses)
