@@ -179,7 +179,7 @@ def test_what_was_seen(seen: Path) -> None:
     assert len({row["rank_me"] for row in rows}) == 3
 
 
-@pytest.mark.parametrize("deaths", [[7], [6], [1, 4, 2, 2]])
+@pytest.mark.parametrize("deaths", [[7], *(pytest.param(each, marks=pytest.mark.slow) for each in ([6], [1, 4, 2, 2]))])
 def test_killed_and_continued_has_seen_the_same(shards: Shards, seen: Path, deaths: list[int], tmp_path: Path) -> None:
     """At the step after a look, in the step whose end is a look, and again and again."""
     log = live(watched(shards, tmp_path, seen / "sample"), deaths)
