@@ -1,5 +1,6 @@
 # In:  encoders, labelled sets
-# Out: results/evaluate/embed/{encoder}/{task}.safetensors   features of both splits, made once
+# Out: results/evaluate/sample_task/{task}.safetensors       train images that pretraining watches itself on
+#      results/evaluate/embed/{encoder}/{task}.safetensors   features of both splits, made once
 #      results/evaluate/collect_results.csv                  one row for each result (docs/tables.md)
 #      results/evaluate/compare_encoders.csv                 pairs of encoders, with intervals
 
@@ -23,6 +24,29 @@ rule list_task:
         code=lambda wc: PLAN.code("evaluate.list_task", "evaluate.tasks", [PLAN.task_kind(wc.task)]),
     shell:
         "python -m scripts.evaluate.list_task --recipe {params.recipe:q} --paths {params.paths:q} --out {output} > {log} 2>&1"
+
+
+rule sample_task:
+    input:
+        "results/evaluate/list_task/{task}.parquet",
+    output:
+        "results/evaluate/sample_task/{task}.safetensors",
+    log:
+        "logs/evaluate/sample_task/{task}.log",
+    priority: 10
+    conda:
+        "../envs/torch.yaml"
+    threads: 2
+    resources:
+        mem_mb=8000,
+        runtime=60,
+    params:
+        recipe=lambda wc: PLAN.sample_task_recipe(wc.task),
+        paths=lambda wc: PLAN.task_paths(wc.task),
+        code=lambda wc: PLAN.code("evaluate.sample_task", "evaluate.tasks", [PLAN.task_kind(wc.task)]),
+    shell:
+        "python -m scripts.evaluate.sample_task --recipe {params.recipe:q} --items {input} --paths {params.paths:q}"
+        " --threads {threads} --out {output} > {log} 2>&1"
 
 
 rule embed:

@@ -2,7 +2,9 @@
 # Out: results/pretrain/index_images/{images}.parquet               where the images of a set lie
 #      results/pretrain/train/{run}/encoder.safetensors            the trained encoder, torchvision layout
 #      results/pretrain/train/{run}/untrained_encoder.safetensors  the same before the first step
-#      results/pretrain/train/{run}/metrics.csv
+#      results/pretrain/train/{run}/metrics.csv, monitor.csv       loss and the like; kNN and RankMe while it trains
+#      results/pretrain/train/{run}/views.png                      one batch's views, written before the first step
+#      results/pretrain/diagnose_run/{run}.json                    what they say, in words
 # last.ckpt in the same folder is not declared, because Snakemake deletes the declared outputs of a failed job: an
 # interrupted run continues from it.
 
@@ -33,10 +35,13 @@ rule train:
     input:
         shards=lambda wc: PLAN.train_shards(wc.run),
         indexes=lambda wc: PLAN.train_indexes(wc.run),
+        monitor_sample=PLAN.monitor_sample,
     output:
         encoder="results/pretrain/train/{run}/encoder.safetensors",
         untrained="results/pretrain/train/{run}/untrained_encoder.safetensors",
         metrics="results/pretrain/train/{run}/metrics.csv",
+        monitor="results/pretrain/train/{run}/monitor.csv",
+        views="results/pretrain/train/{run}/views.png",
     log:
         "logs/pretrain/train/{run}.log",
     wildcard_constraints:
@@ -54,6 +59,7 @@ rule train:
         launch="",
     params:
         recipe=lambda wc: PLAN.train_recipe(wc.run),
+        monitor=lambda wc: PLAN.monitor_recipe(),
         code=lambda wc: PLAN.code(
             "pretrain.train",
             "pretrain.methods",
@@ -65,7 +71,8 @@ rule train:
         "{resources.launch} python -m scripts.pretrain.train --recipe {params.recipe:q} --shards {input.shards}"
         " --indexes {input.indexes} --root={resources.root:q} --devices {resources.devices} --nodes {resources.nodes}"
         " --threads {threads} --encoder {output.encoder} --untrained {output.untrained} --metrics {output.metrics}"
-        " --log {log}"
+        " --monitor {output.monitor} --views {output.views} --monitor-recipe={params.monitor:q}"
+        " --monitor-sample={input.monitor_sample:q} --watch-folder logs/pretrain/train/{wildcards.run} --log {log}"
 
 
 # The same on several nodes: SLURM starts one process for each GPU.
@@ -82,3 +89,24 @@ use rule train as train_on_nodes with:
         gres=lambda wc: f"gpu:{PLAN.run(wc.run).devices}",
         mpi="srun",
         launch=lambda wc: "srun --nodes={0.nodes} --ntasks-per-node={0.devices}".format(PLAN.run(wc.run)),
+
+
+rule diagnose_run:
+    input:
+        metrics="results/pretrain/train/{run}/metrics.csv",
+        monitor="results/pretrain/train/{run}/monitor.csv",
+    output:
+        "results/pretrain/diagnose_run/{run}.json",
+    log:
+        "logs/pretrain/diagnose_run/{run}.log",
+    conda:
+        "../envs/data.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        recipe=lambda wc: PLAN.train_recipe(wc.run),
+        code=PLAN.code("pretrain.diagnose_run"),
+    shell:
+        "python -m scripts.pretrain.diagnose_run --recipe {params.recipe:q} --metrics {input.metrics}"
+        " --monitor {input.monitor} --out {output} > {log} 2>&1"

@@ -48,7 +48,8 @@ rule draw_funnel:
 
 rule draw_curves:
     input:
-        "results/pretrain/train/{run}/metrics.csv",
+        metrics="results/pretrain/train/{run}/metrics.csv",
+        monitor="results/pretrain/train/{run}/monitor.csv",
     output:
         png="results/report/draw_curves/{run}.png",
         svg="results/report/draw_curves/{run}.svg",
@@ -63,8 +64,8 @@ rule draw_curves:
         recipe=lambda wc: PLAN.train_recipe(wc.run),
         code=PLAN.code("report.draw_curves"),
     shell:
-        "python -m scripts.report.draw_curves --recipe {params.recipe:q} --metrics {input} --png {output.png}"
-        " --svg {output.svg} > {log} 2>&1"
+        "python -m scripts.report.draw_curves --recipe {params.recipe:q} --metrics {input.metrics}"
+        " --monitor {input.monitor} --png {output.png} --svg {output.svg} > {log} 2>&1"
 
 
 rule draw_contact_sheets:
@@ -132,6 +133,8 @@ rule write_report:
         funnel="results/report/funnel.json",
         funnel_figure="results/report/draw_funnel.svg",
         curves=expand("results/report/draw_curves/{run}.svg", run=PLAN.runs),
+        diagnoses=expand("results/pretrain/diagnose_run/{run}.json", run=PLAN.runs),
+        views=expand("results/pretrain/train/{run}/views.png", run=PLAN.runs),
         sheets=expand("results/report/draw_contact_sheets/{sheet}.png", sheet=SHEETS),
         results="results/evaluate/collect_results.csv",
         selection="results/filter/select.parquet",
@@ -153,7 +156,8 @@ rule write_report:
         code=PLAN.code("report.write_report"),
     shell:
         "python -m scripts.report.write_report --recipe {params.recipe:q} --funnel {input.funnel}"
-        " --funnel-figure {input.funnel_figure} --curves {input.curves} --sheets {input.sheets}"
+        " --funnel-figure {input.funnel_figure} --curves {input.curves} --diagnoses {input.diagnoses}"
+        " --views {input.views} --sheets {input.sheets}"
         " --duplicates {input.duplicates} --duplicate-sheets {input.duplicate_sheets}"
         " --results {input.results} --selection {input.selection} --reviews {input.reviews}"
         " --leak-rate={input.leak_rate:q} --tuning {input.tuning} --tuning-figure {input.tuning_figure}"

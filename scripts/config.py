@@ -89,6 +89,9 @@ def _conflicts(config: Config) -> Iterable[str]:
     yield from _repeated("pretrain.image_sets", (images.name for images in config.pretrain.image_sets))
     yield from _repeated("pretrain.runs", (run.name for run in config.pretrain.runs))
     yield from _repeated("evaluate.tasks", (task.name for task in config.evaluate.tasks))
+    monitor = config.pretrain.monitor
+    if monitor is not None and monitor.task is not None and monitor.task not in {t.name for t in config.evaluate.tasks}:
+        yield f"pretrain.monitor.task: evaluate.tasks has no task {monitor.task}"
     yield from _filter_conflicts(config.filter)
     for source in config.curate.sources:
         if isinstance(source, YfccSource):

@@ -15,10 +15,10 @@ from scripts.evaluate.blocks import FeatureTaps
 from scripts.evaluate.features import Array, best_device
 from scripts.evaluate.items import TRAIN, Item, Reader
 from scripts.evaluate.settings import EmbedSettings
-from scripts.evaluate.views import ahead, augmented_view, centre_view, load_pixels
+from scripts.evaluate.views import ahead, augmented_view, load_pixels
 from scripts.lib.draws import generator
 from scripts.lib.errors import UserError
-from scripts.lib.images import Pixels
+from scripts.lib.images import Pixels, centre_view
 
 BATCHES_AHEAD = 3  # decoded while the network works
 

@@ -19,34 +19,9 @@ from scripts.evaluate.protocol import Answer, Given, run_protocol
 from scripts.evaluate.scores import Labels, Mask
 from scripts.evaluate.settings_protocols import KnnSettings
 from scripts.lib.step import run_step
+from scripts.lib.votes import row_blocks, vote, vote_weights
 
 log = logging.getLogger(__name__)
-
-BLOCK_ROWS = 4096  # test images whose votes are counted at a time
-
-
-def vote_weights(similarities: npt.NDArray[Any], k: int, temperature: float) -> npt.NDArray[np.float64]:
-    """Return exp(s / T) of the k nearest [m, k], each row divided by its first: this changes no vote and is finite."""
-    near = similarities[:, :k].astype(np.float64)
-    weights: npt.NDArray[np.float64] = np.exp((near - near[:, :1]) / temperature)
-    return weights
-
-
-def count_votes(weights: npt.NDArray[np.float64], labels: Labels, classes: int) -> npt.NDArray[np.float64]:
-    """Return the votes of neighbours of one label each, [m, k] → [m, classes]."""
-    cells = np.arange(len(labels))[:, None] * classes + labels
-    votes: npt.NDArray[np.float64] = np.zeros(len(labels) * classes)
-    votes += np.bincount(cells.ravel(), weights=weights.ravel(), minlength=len(votes))
-    return votes.reshape(len(labels), classes)
-
-
-def vote(similarities: npt.NDArray[Any], neighbour_labels: Labels, classes: int, k: int, temperature: float) -> Labels:
-    """Return the class with the largest sum of exp(s / T) over the k nearest; of equals the lower label."""
-    found = [
-        count_votes(vote_weights(similarities[rows], k, temperature), neighbour_labels[rows, :k], classes).argmax(1)
-        for rows in _blocks(len(similarities))
-    ]
-    return np.concatenate(found).astype(np.int64)
 
 
 def vote_shares(
@@ -54,15 +29,11 @@ def vote_shares(
 ) -> npt.NDArray[np.float64]:
     """Return for each class the share of the votes whose images have it, [m, classes]: images have several labels."""
     shares = np.empty((len(indices), accepted.shape[1]))
-    for rows in _blocks(len(indices)):
+    for rows in row_blocks(len(indices)):
         weights = vote_weights(similarities[rows], k, temperature)
         votes = np.einsum("mk,mkc->mc", weights, accepted[indices[rows, :k]])
         shares[rows] = votes / weights.sum(axis=1, keepdims=True)
     return shares
-
-
-def _blocks(count: int) -> list[slice]:
-    return [slice(first, first + BLOCK_ROWS) for first in range(0, count, BLOCK_ROWS)]
 
 
 def knn_answers(given: Given, settings: KnnSettings) -> list[Answer]:

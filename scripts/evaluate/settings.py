@@ -144,6 +144,14 @@ class ListTaskSettings(Settings):
     task: Task
 
 
+class SampleTaskSettings(Settings):
+    """Recipe of `sample_task`: which train images of a task pretraining watches itself on."""
+
+    task: Task
+    classes: Positive | None  # a seeded choice of so many; None = all
+    images: Positive  # of these classes, evenly
+
+
 class CacheSettings(Settings):
     """How features are kept."""
 

@@ -25,22 +25,6 @@ Out = TypeVar("Out")
 DECODE_ERRORS = (OSError, SyntaxError, ValueError, EOFError, OverflowError, struct.error, Image.DecompressionBombError)
 
 
-def centre_view(pixels: Pixels, resize: int, crop: int) -> Pixels:
-    """Return the middle `crop` x `crop` pixels after the short side became `resize`.
-
-    The long side is rounded down and the resampling is Pillow's antialiased bilinear, as torchvision's `Resize` does;
-    the crop's corner is rounded as `CenterCrop` does (test_views.py compares them). uint8 [h, w, 3] → [crop, crop, 3].
-    """
-    height, width = pixels.shape[:2]
-    short = min(height, width)
-    size = (resize * width // short, resize * height // short)
-    image = Image.fromarray(pixels)
-    if image.size != size:
-        image = image.resize(size, Image.Resampling.BILINEAR)
-    left, top = (round((side - crop) / 2) for side in size)
-    return np.asarray(image.crop((left, top, left + crop, top + crop)))
-
-
 def augmented_view(pixels: Pixels, crop: int, random: np.random.Generator) -> Pixels:
     """Return a random resized crop, perhaps mirrored, as the official linear evaluations draw them.
 

@@ -6,7 +6,14 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from scripts.config import Config
-from scripts.evaluate.settings import PROTOCOLS, WITHOUT_PREDICTIONS, EmbedSettings, ListTaskSettings, Task
+from scripts.evaluate.settings import (
+    PROTOCOLS,
+    WITHOUT_PREDICTIONS,
+    EmbedSettings,
+    ListTaskSettings,
+    SampleTaskSettings,
+    Task,
+)
 from scripts.lib.errors import UserError
 from scripts.lib.recipe import write_recipe
 from scripts.plan.outside import present
@@ -58,6 +65,19 @@ class EvaluatePlan:
     def list_task_recipe(self, task: str) -> str:
         """Return the recipe of `list_task`."""
         return write_recipe(ListTaskSettings(task=self._tasks[task]))
+
+    def sample_task_recipe(self, task: str) -> str:
+        """Return the recipe of `sample_task`.
+
+        Raises:
+            UserError: nothing is watched, so nobody asks for a sample.
+        """
+        monitor = self.config.pretrain.monitor
+        if monitor is None:
+            raise UserError(
+                "pretrain.monitor is null, so no sample of a task is needed; give it settings in the config"
+            )
+        return write_recipe(SampleTaskSettings(task=self._tasks[task], classes=monitor.classes, images=monitor.images))
 
     def embed_recipe(self, task: str) -> str:
         """Return the recipe of `embed`."""

@@ -65,3 +65,15 @@ class PretrainPlan:
     def train_recipe(self, name: str) -> str:
         """Return the recipe of `train` for one run."""
         return write_recipe(TrainSettings(run=self._runs[name]))
+
+    def monitor_recipe(self) -> str:
+        """Return the recipe of what runs are watched on; empty when they are not."""
+        monitor = self.config.pretrain.monitor
+        return "" if monitor is None else write_recipe(monitor)
+
+    @property
+    def monitor_sample(self) -> list[str]:
+        """Return the labelled images that runs are watched on, when there are any."""
+        monitor = self.config.pretrain.monitor
+        named = monitor is not None and monitor.task is not None
+        return [f"results/evaluate/sample_task/{monitor.task}.safetensors"] if monitor and named else []

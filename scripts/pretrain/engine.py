@@ -6,11 +6,13 @@ holds the steps still to do, and what a run needs to continue is saved and resto
 
 from __future__ import annotations
 
+import importlib
 import logging
 import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
@@ -23,7 +25,7 @@ from scripts.pretrain.contract import Method, Position
 from scripts.pretrain.epoch_batches import EpochBatches, Share
 from scripts.pretrain.machine import PRECISIONS, Place
 from scripts.pretrain.metrics import Metrics
-from scripts.pretrain.progress import Progress
+from scripts.pretrain.monitor import Monitor
 from scripts.pretrain.run_base import RunBase
 from scripts.pretrain.shard_images import ImageList, ShardImages
 from scripts.pretrain.steps import Steps
@@ -59,7 +61,7 @@ def check_images(run: RunBase, count: int) -> None:
         )
 
 
-def train_method(run: RunBase, method: Method, images: ImageList, place: Place) -> Metrics:
+def train_method(run: RunBase, method: Method, images: ImageList, place: Place, monitor: Monitor) -> Metrics:
     """Train `method` in place for all epochs of `run`, from its checkpoint when there is one; return the metrics.
 
     Raises:
@@ -74,6 +76,7 @@ def train_method(run: RunBase, method: Method, images: ImageList, place: Place) 
         start = Position(state["step"], start.steps_per_epoch, start.epochs)
         method.load_state_dict(state["module"])
         metrics.restore(state["metrics"])
+        monitor.restore(state["monitor"])
         LOG.info("continues after step %d of %d (%s)", start.step, start.total_steps, place.folder)
         if state["machine"] != place.machine:
             LOG.warning(
@@ -82,12 +85,25 @@ def train_method(run: RunBase, method: Method, images: ImageList, place: Place) 
                 place.machine,
             )
     if start.step < start.total_steps:
-        progress = Progress(start, run.batch_size)
-        steps = Steps(run, metrics, progress, place, start)
+        watch = _new_watch(run, start, metrics=metrics, monitor=monitor, place=place)
+        steps = Steps(run, place, start, metrics=metrics, monitor=monitor, watch=watch)
         steps.restored = state
         _fit(run, method, images, place, steps)
-        progress.close()
+        if watch is not None:
+            watch.close()
     return metrics
+
+
+def _new_watch(run: RunBase, start: Position, *, metrics: Metrics, monitor: Monitor, place: Place) -> Any:
+    """Return what shows the run to a person, in the first process; loaded by name, so that the run's fingerprint does
+    not cover it.
+    """
+    if place.rank > 0:
+        return None
+    module = importlib.import_module("scripts.pretrain.watch")
+    return module.Watch(
+        run, start, metrics=metrics, monitor=monitor, folder=place.watch, workers=place.workers, views=place.views
+    )
 
 
 def _fit(run: RunBase, method: Method, images: ImageList, place: Place, steps: Steps) -> None:
@@ -114,7 +130,7 @@ def _fit(run: RunBase, method: Method, images: ImageList, place: Place, steps: S
                 precision=PRECISIONS[run.precision],
                 deterministic="warn",  # bits repeat on one machine; an operation that cannot says so
                 benchmark=False,
-                callbacks=[Prepare(run, place), steps],
+                callbacks=[Prepare(run, place), steps, *([steps.watch] if steps.watch else [])],
                 logger=False,
                 enable_checkpointing=False,
                 enable_progress_bar=False,

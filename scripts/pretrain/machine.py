@@ -47,6 +47,12 @@ class Place:
     devices: int = 1  # processes of one node
     nodes: int = 1
     accelerator: Literal["gpu", "cpu"] = "cpu"
+    watch: Path | None = None  # for speed.csv and TensorBoard; None: neither
+
+    @property
+    def views(self) -> Path:
+        """Return where the picture of the first batch's views lies."""
+        return self.folder / "views.png"
 
     @property
     def world(self) -> int:
@@ -116,7 +122,15 @@ class Place:
 
 
 def place_of(
-    run: RunBase, folder: Path, key: str, *, threads: int, devices: int, nodes: int, accelerator: str
+    run: RunBase,
+    folder: Path,
+    key: str,
+    *,
+    threads: int,
+    devices: int,
+    nodes: int,
+    accelerator: str,
+    watch_folder: Path | None = None,
 ) -> Place:
     """Return where this machine trains a run.
 
@@ -149,4 +163,4 @@ def place_of(
             f"run {run.name} cannot share micro-batches of {run.micro_batch} images between {world} devices{groups}: "
             "change devices, nodes, batch_size or accumulation_steps of the run"
         )
-    return Place(folder, key, threads, devices, nodes, "gpu" if accelerator == "gpu" else "cpu")
+    return Place(folder, key, threads, devices, nodes, "gpu" if accelerator == "gpu" else "cpu", watch_folder)

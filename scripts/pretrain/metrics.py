@@ -22,6 +22,18 @@ def feature_std(features: Tensor) -> Tensor:
     return features.detach().std(dim=0).mean() * math.sqrt(features.shape[1])
 
 
+def information(targets: Tensor) -> Tensor:
+    """Return how many nats rows [..., k] of sum 1 tell about their image: entropy of the mean less mean entropy.
+
+    At most the smaller of ln k and ln(rows). 0 when all images have the same, whether that is one output or all alike:
+    what both ways to collapse have in common.
+    """
+    rows = targets.detach().float().flatten(0, -2)  # n k
+    entropies = torch.special.entr(rows).sum(dim=1)
+    told: Tensor = torch.special.entr(rows.mean(dim=0)).sum() - entropies.mean()
+    return told
+
+
 class Metrics:
     """Rows of means over windows of steps: one step each in runs of up to `MAX_ROWS` steps, longer windows in longer
     runs.
@@ -61,6 +73,10 @@ class Metrics:
         loss, *others = (f"{value:.6g}" for value in means)
         self.rows.append([str(done), str(position.epoch + 1), loss, f"{learning_rate:.6g}", *others])
         return float(means[0])
+
+    def columns(self) -> dict[str, list[float]]:
+        """Return the rows so far by column."""
+        return {name: [float(row[place]) for row in self.rows] for place, name in enumerate(self.header)}
 
     def state(self) -> dict[str, Any]:
         """Return what a checkpoint must hold."""

@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from scripts.lib.recipe import Settings
 from scripts.pretrain.run_base import SHARDS, Positive, Range, ReferenceLoss, RunBase, Share
 from scripts.pretrain.settings_images import DecodeLimits, ImageSet
+from scripts.pretrain.settings_monitor import MonitorSettings
 from scripts.pretrain.settings_multicrop import DinoRun, SwavRun
 
 __all__ = ["ReferenceLoss", "RunBase"]  # from here for those who ask for "the settings of pretrain"
@@ -164,6 +165,7 @@ class PretrainSettings(Settings):
     image_sets: tuple[ImageSet, ...]
     index_images: DecodeLimits
     runs: tuple[Run, ...]
+    monitor: MonitorSettings | None  # null: runs are not watched
 
     @model_validator(mode="after")
     def _image_sets_exist(self) -> PretrainSettings:

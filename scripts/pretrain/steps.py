@@ -18,7 +18,7 @@ from scripts.pretrain.contract import Method, Position
 from scripts.pretrain.interruption import Interruption
 from scripts.pretrain.machine import Place
 from scripts.pretrain.metrics import Metrics
-from scripts.pretrain.progress import Progress
+from scripts.pretrain.monitor import Monitor
 from scripts.pretrain.run_base import RunBase
 
 LOG = logging.getLogger(__name__)
@@ -27,8 +27,11 @@ LOG = logging.getLogger(__name__)
 class Steps(Callback):
     """Sets what a step depends on, notes what came out of it, and saves."""
 
-    def __init__(self, run: RunBase, metrics: Metrics, progress: Progress, place: Place, start: Position) -> None:
-        self.run, self.metrics, self.progress, self.place, self.position = run, metrics, progress, place, start
+    def __init__(
+        self, run: RunBase, place: Place, start: Position, *, metrics: Metrics, monitor: Monitor, watch: Any
+    ) -> None:
+        self.run, self.metrics, self.monitor, self.watch = run, metrics, monitor, watch
+        self.place, self.position = place, start
         self.restored: State | None = None
         self.stopped: str | None = None  # why, when it was before the end
         self._interruption = Interruption()
@@ -51,6 +54,7 @@ class Steps(Callback):
             if self.restored["scaler"]:
                 trainer.precision_plugin.load_state_dict(self.restored["scaler"])
             self.restored = None
+        self._observe(pl_module)
         self._interruption.watch()  # after Lightning has set its own
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
@@ -72,8 +76,10 @@ class Steps(Callback):
             return
         pl_module.end_step()
         loss = self.metrics.record(self.position, trainer.optimizers[0].param_groups[0]["lr"], self._means())
-        self.progress.step(self.position, loss)
+        if self.watch is not None:
+            self.watch.step(self.position, loss)
         self.position = done = self.position.next
+        self._observe(pl_module)
         reason = self._interruption.reason()
         stop = ranks.anywhere(reason is not None) and done.step < done.total_steps
         if stop or done.step % self.run.checkpoint_every_steps == 0 or done.step % done.steps_per_epoch == 0:
@@ -100,6 +106,12 @@ class Steps(Callback):
         scale = {"loss": self.run.accumulation_steps}
         return {name: mean * scale.get(name, 1) for name, mean in zip(names, means, strict=True)}
 
+    def _observe(self, module: LightningModule) -> None:
+        """Try the encoder on the monitor's images when it is time; the other processes wait at their next exchange."""
+        assert isinstance(module, Method)
+        if ranks.rank() == 0:
+            self.monitor.observe(self.position, module.encoder())
+
     def _save(self, trainer: Trainer, module: LightningModule) -> None:
         if ranks.rank() > 0:
             return  # all hold the same
@@ -110,5 +122,6 @@ class Steps(Callback):
             "optimizer": trainer.optimizers[0].state_dict(),
             "scaler": trainer.precision_plugin.state_dict(),
             "metrics": self.metrics.state(),
+            "monitor": self.monitor.state(),
         }
         save_checkpoint(self.place.folder, self.place.key, state)

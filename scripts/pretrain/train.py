@@ -30,8 +30,12 @@ from scripts.pretrain.checkpoints import remove_checkpoints
 from scripts.pretrain.contract import Method
 from scripts.pretrain.engine import check_images, train_method
 from scripts.pretrain.machine import launched_rank, place_of
+from scripts.pretrain.monitor import Monitor
+from scripts.pretrain.monitor_images import monitor_sample
 from scripts.pretrain.run_base import SHARDS, RunBase
+from scripts.pretrain.settings_monitor import MonitorSettings
 from scripts.pretrain.shard_images import ImageList, list_image_set, list_images
+from scripts.pretrain.view_sheet import write_views
 
 LOG = logging.getLogger(__name__)
 
@@ -74,8 +78,8 @@ def open_images(run: RunBase, shards: Sequence[Path], indexes: Sequence[Path], r
     return list_image_set(run.images, Path(root), indexes[0])
 
 
-def run_key(recipe: str, run: Any, images: ImageList) -> str:
-    """Return what a checkpoint must carry to be continued from: a SHA-256 of recipe, code, images and torch."""
+def run_key(recipe: str, run: Any, images: ImageList, monitor: str = "") -> str:
+    """Return what a checkpoint must carry to be continued: a SHA-256 of recipe, code, images, monitor and torch."""
     facts = {
         "recipe": recipe,
         "code": code_hash(
@@ -85,10 +89,28 @@ def run_key(recipe: str, run: Any, images: ImageList) -> str:
             f"scripts.lib.architectures.{family_of(run.encoder)}",
         ),
         "images": images.digest,
+        "monitor": monitor,
         "torch": torch.__version__,
         "torchvision": torchvision.__version__,
     }
     return hashlib.sha256(canonical_json(facts).encode()).hexdigest()
+
+
+def open_monitor(recipe: str, sample: str, run: RunBase, images: ImageList) -> Monitor:
+    """Return the monitor of a run; without a recipe it never looks.
+
+    Raises:
+        UserError: the recipe names a task and no sample of one is given, or the other way round.
+    """
+    if not recipe:
+        return Monitor(None, None)
+    settings = read_recipe(MonitorSettings, recipe)
+    if (settings.task is None) == bool(sample):
+        raise UserError(
+            f"--monitor-recipe names the task {settings.task} and --monitor-sample is {sample!r}; give the file that "
+            "`sample_task` wrote for that task, and none where the task is null"
+        )
+    return Monitor(settings, monitor_sample(settings, run, images, Path(sample) if sample else None))
 
 
 def describe_encoder(run: RunBase, method: str, image_size: int, images: int, epochs: int) -> dict[str, Any]:
@@ -120,6 +142,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--encoder", required=True, type=Path)
     parser.add_argument("--untrained", required=True, type=Path, help="the encoder before the first step")
     parser.add_argument("--metrics", required=True, type=Path)
+    parser.add_argument("--monitor-recipe", default="", help="MonitorSettings as JSON; empty = the run is not watched")
+    parser.add_argument("--monitor-sample", default="", help="what sample_task wrote, where the monitor names a task")
+    parser.add_argument("--monitor", required=True, type=Path, help="table of what the monitor saw")
+    parser.add_argument("--views", required=True, type=Path, help="picture of one batch's views")
+    parser.add_argument("--watch-folder", type=Path, help="for speed.csv and TensorBoard's files")
     parser.add_argument("--log", type=Path, help="also write the log to this file; the terminal keeps its bar")
     flags = parser.parse_args(argv)
     if launched_rank(os.environ) > 0:
@@ -129,8 +156,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     run, module = load_run(flags.recipe)
     images = open_images(run, flags.shards, flags.indexes, flags.root)
     check_images(run, len(images))
-    machine = {name: getattr(flags, name) for name in ("threads", "devices", "nodes", "accelerator")}
-    place = place_of(run, flags.encoder.parent, run_key(flags.recipe, run, images), **machine)
+    monitor = open_monitor(flags.monitor_recipe, flags.monitor_sample, run, images)
+    machine = {name: getattr(flags, name) for name in ("threads", "devices", "nodes", "accelerator", "watch_folder")}
+    place = place_of(run, flags.encoder.parent, run_key(flags.recipe, run, images, monitor.key), **machine)
     first = place.rank == 0  # which alone writes
     LOG.info(
         "run %s: %s, %s, %d images, %d epochs of %d steps of %d images; %s",
@@ -141,9 +169,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     size = run.image_size
     if first:
         save_encoder(flags.untrained, method.encoder(), describe_encoder(run, run.method, size, len(images), epochs=0))
-    metrics = train_method(run, method, images, place)
+        write_views(flags.views, run, method, images)
+    metrics = train_method(run, method, images, place, monitor)
     if first:
         metrics.write(flags.metrics)
+        monitor.write(flags.monitor)
         save_encoder(flags.encoder, method.encoder(), describe_encoder(run, run.method, size, len(images), run.epochs))
         remove_checkpoints(place.folder)
         LOG.info("wrote %s", flags.encoder)

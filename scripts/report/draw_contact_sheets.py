@@ -18,13 +18,13 @@ from scripts.lib.files import write_bytes
 from scripts.lib.plain_text import printable
 from scripts.lib.reasons import FilterReason
 from scripts.lib.recipe import read_recipe
+from scripts.lib.sheet import Tile, draw_sheet, encode_sheet
 from scripts.lib.step import run_step, step_parser
 from scripts.lib.tars import TarReader
 from scripts.lib.thumbnails import find_bytes, id_values, make_thumbnail
 from scripts.report.faces import Box, hide_faces
 from scripts.report.number_text import count
 from scripts.report.settings import ContactSheetSettings
-from scripts.report.sheet import Tile, draw_sheet, encode_sheet
 
 log = logging.getLogger(__name__)
 

@@ -24,13 +24,13 @@ from scripts.lib.errors import UserError
 from scripts.lib.files import write_bytes, write_csv
 from scripts.lib.reasons import FilterReason
 from scripts.lib.recipe import read_recipe
+from scripts.lib.sheet import Tile, draw_sheet, encode_sheet
 from scripts.lib.step import run_step, step_parser
 from scripts.lib.thumbnails import id_values
 from scripts.report.draw_contact_sheets import PEOPLE, Pick, Sheet, draw_tiles
 from scripts.report.duplicate_figures import DuplicateFigures, count_clusters, write_figures
 from scripts.report.number_text import count
 from scripts.report.settings import ContactSheetSettings
-from scripts.report.sheet import Tile, draw_sheet, encode_sheet
 
 log = logging.getLogger(__name__)
 

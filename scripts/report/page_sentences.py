@@ -25,7 +25,10 @@ TRACES = (
     ("Attribution of each kept image", "results/shard/write_metadata/metadata.parquet"),
     ("Pictures", "results/report/draw_contact_sheets/<reason>.png"),
     ("Clusters of duplicates, one by one", "results/report/draw_duplicates/clusters.csv"),
-    ("Training curves", "results/pretrain/train/<run>/metrics.csv"),
+    (
+        "Training curves, what they say",
+        "results/pretrain/train/<run>/metrics.csv, monitor.csv, diagnose_run/<run>.json",
+    ),
     ("Results", "results/evaluate/collect_results.csv"),
 )
 

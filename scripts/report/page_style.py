@@ -41,6 +41,10 @@ nav a { text-decoration: none; white-space: nowrap; }
 figure { margin: 1.5rem 0 2rem; break-inside: avoid; }
 figcaption { margin-top: .6rem; max-width: 44rem; }
 svg.figure { display: block; width: 100%; max-width: 38rem; height: auto; }
+.findings { list-style: none; padding: 0; margin: 0 0 1.5rem; max-width: 44rem; }
+.findings li { display: grid; grid-template-columns: 4rem 1fr; padding: .4rem 0; border-top: 1px solid var(--line); }
+.findings .tick, .findings .tag { font-size: .875rem; line-height: 1.7; }
+.findings small { display: block; color: var(--muted); font-size: .85rem; line-height: 1.45; margin-top: .2rem; }
 .wide { overflow-x: auto; }
 .sheet img { display: block; border-radius: .375rem; height: auto; }
 .sheet img { width: 100%; min-width: min(56rem, var(--natural)); max-width: var(--natural); }

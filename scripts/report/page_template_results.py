@@ -12,10 +12,26 @@ Expected: {{ run.expected }}.</p>
 {% if run.drawing %}
 <figure>{{ run.drawing.markup | safe }}<figcaption>{{ run.drawing.description }}</figcaption></figure>
 {% else %}<p>No curve of this run was drawn.</p>{% endif %}
+{% if run.findings %}
+<ul class="findings">
+{% for finding in run.findings %}
+<li><span class="{{ "tick" if finding.level == "good" else "tag" }}">{{ finding.title }}</span>
+<span>{{ finding.text }}{% if finding.advice %}<small>{{ finding.advice }}</small>{% endif %}</span></li>
+{% endfor %}
+</ul>
+{% endif %}
+{% if run.views %}
+<details class="sheet"><summary>What the network sees <span>views of the first batch</span></summary>
+<figure style="--natural: {{ run.views.width }}px"><div class="wide">
+<img alt="{{ run.views.description }}" width="{{ run.views.width }}" height="{{ run.views.height }}"
+src="data:image/png;base64,{{ run.views.data | safe }}"></div></figure></details>
+{% endif %}
 {% else %}<p>No run was configured, so nothing was trained.</p>
 {% endfor %}
-{% if runs %}<p class="small muted">The dashed line is the loss of an encoder that gives every image the same
-features. A low loss alone does not prove good features; the results below do, or do not.</p>{% endif %}
+{% if runs %}<p class="small muted">The dashed line across the loss is that of an encoder that gives every image the
+same features; the one across the accuracy is the encoder before its first step. Nearest neighbours while it trains are
+of the train split of the labelled set, each image left out in turn, so the figure is not that of the results below. A
+low loss alone does not prove good features; the results do, or do not.</p>{% endif %}
 </section>
 """
 

@@ -88,24 +88,26 @@ def sheet_values(paths: Sequence[Path], totals: dict[str, int]) -> Values:
     for path in paths:
         if not totals.get(path.stem):
             continue
-        content = path.read_bytes()
-        try:
-            with Image.open(io.BytesIO(content), formats=["PNG"]) as picture:
-                (width, height), description = picture.size, str(picture.info.get("Description", ""))
-        except OSError as error:
-            raise UserError(f"{path} is not a PNG ({error}); delete it and run again to have it drawn again") from None
-        sheets.append(
-            {
-                "name": path.stem.replace("_", " "),
-                "description": description,
-                "text": REASON_TEXTS.get(path.stem, ""),
-                "width": width,
-                "height": height,
-                "data": base64.b64encode(content).decode("ascii"),
-            }
-        )
+        shown = {"name": path.stem.replace("_", " "), "text": REASON_TEXTS.get(path.stem, "")}
+        sheets.append({**shown, **picture_values(path)})
     empty = [path.stem.replace("_", " ") for path in paths if not totals.get(path.stem)]
     return {"sheets": sheets, "empty_sheets": empty}
+
+
+def picture_values(path: Path) -> Values:
+    """Return a PNG that `encode_sheet` made, for the page.
+
+    Raises:
+        UserError: it is none.
+    """
+    content = path.read_bytes()
+    try:
+        with Image.open(io.BytesIO(content), formats=["PNG"]) as picture:
+            (width, height), description = picture.size, str(picture.info.get("Description", ""))
+    except OSError as error:
+        raise UserError(f"{path} is not a PNG ({error}); delete it and run again to have it drawn again") from None
+    data = base64.b64encode(content).decode("ascii")
+    return {"description": description, "width": width, "height": height, "data": data}
 
 
 def people_values(settings: WriteReportSettings, funnel: Account, looked: PeopleLooked) -> Values:

@@ -34,6 +34,7 @@ from scripts.report.page_values import (
 from scripts.report.people_looked import PeopleLooked
 from scripts.report.published import IMAGENET_NOTE, PROTOCOL_NOTE, README
 from scripts.report.result_table import Score, read_results
+from scripts.report.run_values import read_diagnoses, run_values
 from scripts.report.selection_statistics import Statistics, kept_statistics
 from scripts.report.settings import WriteReportSettings
 from scripts.report.tuning_values import read_tuning, tuning_values
@@ -48,26 +49,28 @@ def page_text(
     *,
     settings: WriteReportSettings,
     funnel: Account,
-    drawings: Mapping[str, Drawing],
+    drawing: Drawing,
     sheets: Sequence[Path],
     statistics: Statistics,
     scores: Sequence[Score],
     looked: PeopleLooked,
     duplicates: Mapping[str, object],
     tuning: Mapping[str, object],
+    runs: Mapping[str, object],
 ) -> str:
     """Return the page.
 
     Args:
         settings: title, detectors, rules and runs.
         funnel: the account of everything that was read.
-        drawings: run → its curves; "" → the funnel.
+        drawing: the funnel.
         sheets: contact sheets, in the order of the page.
         statistics: of the kept images.
         scores: results, twins beside their runs.
         looked: what reviewers and auditors did.
         duplicates: values of `duplicate_values`.
         tuning: values of `tuning_values`.
+        runs: values of `run_values`.
     """
     return render_page(
         {
@@ -75,14 +78,14 @@ def page_text(
             "key_figures": key_figures(funnel, statistics, settings),
             "five_lines": five_lines(funnel, statistics, settings, scores, looked),
             **funnel_values(funnel),
-            "funnel_drawing": drawings[""],
+            "funnel_drawing": drawing,
             **detector_values(settings),
             **people_values(settings, funnel, looked),
             **tuning,
             **sheet_values(sheets, {KEPT: funnel["kept"], **funnel["rejected"]}),
             **duplicates,
             **selection_values(statistics, looked),
-            "runs": [{**run, "drawing": drawings.get(run["name"])} for run in settings.runs],
+            **runs,
             **result_values(scores),
             **published_values(scores, settings),
             "protocol_note": PROTOCOL_NOTE,
@@ -101,6 +104,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--funnel", type=Path, required=True, help="JSON of count_funnel")
     parser.add_argument("--funnel-figure", type=Path, required=True, help="SVG of draw_funnel")
     parser.add_argument("--curves", type=Path, nargs="*", default=[], help="SVGs of draw_curves, named by their run")
+    parser.add_argument(
+        "--diagnoses", type=Path, nargs="*", default=[], help="JSON of diagnose_run, named by their run"
+    )
+    parser.add_argument("--views", type=Path, nargs="*", default=[], help="PNGs of train, in the folder of their run")
     parser.add_argument("--sheets", type=Path, nargs="*", default=[], help="PNGs of draw_contact_sheets")
     parser.add_argument("--duplicates", type=Path, required=True, help="JSON of draw_duplicates")
     parser.add_argument("--duplicate-sheets", type=Path, nargs="*", default=[], help="PNGs of draw_duplicates")
@@ -113,8 +120,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, required=True, help="HTML")
     args = parser.parse_args(argv)
     settings = read_recipe(WriteReportSettings, args.recipe)
-    drawings = {"": read_drawing(args.funnel_figure, "funnel-")}
-    drawings |= {path.stem: read_drawing(path, f"curves-{path.stem}-") for path in args.curves}
+    drawings = {path.stem: read_drawing(path, f"curves-{path.stem}-") for path in args.curves}
     funnel, scores = read_funnel(args.funnel), read_results(args.results)
     looked = PeopleLooked(
         reviews=read_figures(ReviewFigures, args.reviews),
@@ -129,7 +135,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     text = page_text(
         settings=settings,
         funnel=funnel,
-        drawings=drawings,
+        drawing=read_drawing(args.funnel_figure, "funnel-"),
         sheets=args.sheets,
         statistics=statistics,
         scores=scores,
@@ -138,6 +144,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         tuning=tuning_values(
             read_tuning(args.tuning), [read_drawing(path, "labelled-") for path in args.tuning_figure]
         ),
+        runs=run_values(settings, drawings, read_diagnoses(args.diagnoses), args.views),
     )
     write_text(args.out, text)
     log.info(

@@ -10,13 +10,14 @@ import pytest
 
 from scripts.evaluate import knn
 from scripts.evaluate.features import Features, join_shards, load_features, save_features, write_tensors
-from scripts.evaluate.knn import knn_answers, vote, vote_shares
+from scripts.evaluate.knn import knn_answers, vote_shares
 from scripts.evaluate.neighbours import exact_similarities, find_neighbours
 from scripts.evaluate.protocol import given_of
 from scripts.evaluate.scores import accepted_share, mean_per_class, result_rows, share_interval, top1
 from scripts.evaluate.settings_protocols import KnnSettings, KnnVote
 from scripts.lib.errors import UserError
 from scripts.lib.tables import RESULT_COLUMNS
+from scripts.lib.votes import vote
 from tests.evaluate.made import made_features, run_main, several_labels
 
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from scripts.evaluate import rank_me
-from scripts.evaluate.rank_me import effective_rank
 from scripts.evaluate.settings_protocols import RankMeSettings
+from scripts.lib.effective_rank import effective_rank
 from tests.evaluate.made import made_features, run_main
 
 

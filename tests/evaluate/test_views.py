@@ -12,8 +12,9 @@ from torchvision.transforms import v2
 
 from scripts.evaluate.items import Item
 from scripts.evaluate.settings import FractalTask
-from scripts.evaluate.views import ahead, centre_view, load_pixels
+from scripts.evaluate.views import ahead, load_pixels
 from scripts.lib.errors import UserError
+from scripts.lib.images import centre_view
 
 TASK = FractalTask(
     name="toy",

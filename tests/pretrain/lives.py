@@ -14,7 +14,7 @@ import sys
 from typing import Any
 
 from scripts.pretrain.train import main  # isort: skip (sets how OpenMP waits, before torch is loaded)
-from scripts.pretrain import engine
+from scripts.pretrain import machine, steps
 
 DIED = 9
 
@@ -22,18 +22,18 @@ DIED = 9
 def live(life: dict[str, Any]) -> None:
     """Train in this process, which does not come back when `die_at` says so."""
     if life["workers"] is not None:
-        engine.Place.workers = property(lambda self: life["workers"])  # type: ignore[assignment, method-assign]
+        machine.Place.workers = property(lambda self: life["workers"])  # type: ignore[assignment, method-assign]
     if life["die_at"] is not None:
-        steps = 0
+        done = 0
 
         def count(*_: Any) -> None:
-            nonlocal steps
-            steps += 1
-            if steps > life["die_at"]:
+            nonlocal done
+            done += 1
+            if done > life["die_at"]:
                 os._exit(DIED)
 
         # Lightning calls this when loss and gradients are there, whatever the optimiser.
-        engine.Steps.on_before_optimizer_step = count  # type: ignore[method-assign]
+        steps.Steps.on_before_optimizer_step = count  # type: ignore[method-assign]
     main(life["flags"])
 
 

@@ -128,4 +128,5 @@ def flags(shards: tuple[list[Path], list[Path]], out: Path, text: str, threads: 
     return [
         "--recipe", text, "--shards", *tars, "--indexes", *indexes, "--threads", str(threads),
         "--encoder", files["encoder"], "--untrained", files["untrained"], "--metrics", str(out / "metrics.csv"),
+        "--monitor", str(out / "monitor.csv"), "--views", str(out / "views.png"),
     ]  # fmt: skip

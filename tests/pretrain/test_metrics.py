@@ -8,7 +8,7 @@ import torch
 
 from scripts.lib.errors import UserError
 from scripts.pretrain.contract import Position
-from scripts.pretrain.metrics import MAX_ROWS, Metrics
+from scripts.pretrain.metrics import MAX_ROWS, Metrics, information
 
 
 def values(step: int) -> dict[str, torch.Tensor]:
@@ -53,3 +53,26 @@ def test_infinite_loss_stops_the_run() -> None:
     metrics = Metrics((), 20)
     with pytest.raises(UserError, match=r"not a finite number at step 4 \(epoch 1\); lower learning_rate"):
         metrics.record(Position(3, 10, 2), 0.1, {"loss": torch.tensor(float("nan"))})
+
+
+def test_information_is_that_between_image_and_output() -> None:
+    targets = torch.rand(2, 5, 7, generator=torch.Generator().manual_seed(0)).softmax(dim=2)
+    mean = [sum(float(p) for p in targets[..., k].flatten()) / 10 for k in range(7)]
+    naive = sum(
+        float(p) * math.log(float(p) / mean[k]) for row in targets.flatten(0, 1) for k, p in enumerate(row)
+    )  # Kullback-Leibler divergence from the mean, summed
+    assert float(information(targets)) == pytest.approx(naive / 10, abs=1e-6)
+
+
+def test_both_ways_to_collapse_hold_no_information() -> None:
+    one = torch.eye(4)[torch.zeros(6, dtype=torch.long)]
+    assert float(information(one)) == 0 and float(information(torch.full((6, 4), 0.25))) == pytest.approx(0, abs=1e-6)
+    assert float(information(torch.eye(4))) == pytest.approx(math.log(4))
+
+
+def test_columns_are_numbers() -> None:
+    metrics = Metrics(("accuracy",), 20)
+    fill(metrics, range(3), 20)
+    assert metrics.columns() == {
+        "step": [1, 2, 3], "epoch": [1, 1, 1], "loss": [0, 1, 2], "learning_rate": [0.1] * 3, "accuracy": [0.5] * 3
+    }  # fmt: skip

@@ -10,10 +10,10 @@ import pytest
 from PIL import Image
 
 from scripts.lib.errors import UserError
+from scripts.lib.sheet import GROUND, Tile, draw_sheet, fit_text, load_font, wrap_text
 from scripts.report.draw_contact_sheets import Pick, main, make_tile, pick_images
 from scripts.report.faces import FACE_FLOOR, Box, coarse, enlarged, hide_faces
 from scripts.report.settings import ContactSheetSettings
-from scripts.report.sheet import GROUND, Tile, draw_sheet, fit_text, load_font, wrap_text
 from tests.report.made import HOSTILE, jpeg, selection_row, write_part, write_selection
 
 SETTINGS = {"images": 4, "columns": 3, "thumbnail": 64, "seed": 0}

@@ -12,10 +12,10 @@ from PIL import Image
 
 from scripts.lib.errors import UserError
 from scripts.lib.files import table_of, write_table
+from scripts.lib.sheet import GAP, HEAD_HEIGHT, MUTED, Tile, draw_sheet
 from scripts.lib.tables import DUPLICATES
 from scripts.report.draw_duplicates import BY_LOT, FARTHEST, choose_clusters, lay_out, main, near_clusters
 from scripts.report.settings import ContactSheetSettings
-from scripts.report.sheet import GAP, HEAD_HEIGHT, MUTED, Tile, draw_sheet
 from tests.report.made import HOSTILE, jpeg, selection_row, write_part, write_selection
 
 SETTINGS = ContactSheetSettings(images=6, columns=3, thumbnail=48, seed=0)

@@ -10,15 +10,17 @@ from typing import Any
 
 import pytest
 
+from scripts.lib.errors import UserError
 from scripts.lib.human_figures import LeakRate, ReviewFigures
 from scripts.lib.reasons import all_reasons
+from scripts.lib.sheet import draw_sheet, encode_sheet
 from scripts.lib.tables import RESULT_COLUMNS
 from scripts.report.count_funnel import main as count_funnel
 from scripts.report.draw_contact_sheets import main as draw_contact_sheets
 from scripts.report.draw_curves import main as draw_curves
 from scripts.report.draw_funnel import main as draw_funnel
 from scripts.report.duplicate_figures import DuplicateFigures, write_figures
-from scripts.report.sheet import draw_sheet, encode_sheet
+from scripts.report.run_values import read_diagnoses
 from scripts.report.write_report import main
 from tests.report.made import (
     HOSTILE,
@@ -145,6 +147,16 @@ def tuning_files(folder: Path) -> list[str]:
 NO_DUPLICATES = DuplicateFigures(clusters=0, largest=0, exact=0, near=0, mirrored=0, turned=0, by_distance={})
 
 
+DIAGNOSIS = {
+    "run": "run_one",
+    "level": "bad",
+    "findings": [
+        {"level": "bad", "text": f"Collapsed: {HOSTILE}.", "advice": "Lower the rate."},
+        {"level": "good", "text": "RankMe is 110.", "advice": ""},
+    ],
+}
+
+
 def make_page(
     folder: Path,
     rows: list[dict[str, Any]],
@@ -166,14 +178,21 @@ def make_page(
     draw_funnel(["--funnel", funnel, "--png", str(folder / "f.png"), "--svg", str(folder / "f.svg")])
     metrics = folder / "metrics.csv"
     metrics.write_text("step,epoch,loss,learning_rate\n" + "".join(f"{step},0,5.{step},0.1\n" for step in range(9)))
+    monitor = folder / "monitor.csv"
+    monitor.write_text("step,epoch,knn,chance,rank_me,feature_std,dimensions,images\n")
     curves = [str(folder / "run_one.png"), "--svg", str(folder / "run_one.svg")]
-    draw_curves(["--recipe", train_recipe(512), "--metrics", str(metrics), "--png", *curves])
+    told = ["--metrics", str(metrics), "--monitor", str(monitor)]
+    draw_curves(["--recipe", train_recipe(512), *told, "--png", *curves])
+    (folder / "run_one.json").write_text(json.dumps(DIAGNOSIS))
+    (folder / "run_one").mkdir(exist_ok=True)
+    (folder / "run_one" / "views.png").write_bytes(encode_sheet(draw_sheet("views", [], 1, 32), f"Views {HOSTILE}"))
     paths = [str(folder / f"{name}.png") for name in sheets]
     files = ["--tars", str(folder / "0.tar"), "--statuses", str(folder / "0.parquet"), "--faces", "--sheets", *paths]
     settings = json.dumps({"images": 4, "columns": 2, "thumbnail": 32, "seed": 0})
     draw_contact_sheets(["--recipe", settings, "--selection", str(selection), *files])
     (folder / "results.csv").write_text("\n".join(results) + "\n")
     figures = ["--funnel", funnel, "--funnel-figure", str(folder / "f.svg"), "--curves", str(folder / "run_one.svg")]
+    figures += ["--diagnoses", str(folder / "run_one.json"), "--views", str(folder / "run_one" / "views.png")]
     write_figures(folder / "duplicates.json", duplicates)
     sheet = draw_sheet("near duplicates", [], 1, 32)
     (folder / "farthest.png").write_bytes(encode_sheet(sheet, "2 of 3 clusters"))
@@ -233,13 +252,26 @@ def test_the_page_holds_no_script_and_loads_nothing(page: str):
 def test_sheets_are_embedded_as_they_are(tmp_path: Path):
     text = make_page(tmp_path, ROWS)
     found = [base64.b64decode(data) for data in re.findall(r'src="data:image/png;base64,([^"]*)"', text)]
-    assert found == [(tmp_path / f"{name}.png").read_bytes() for name in ("kept", "face")]
+    assert found == [(tmp_path / f"{name}.png").read_bytes() for name in ("kept", "face", "run_one/views")]
 
 
 def test_hostile_texts_are_shown_as_text(page: str):
     assert "<script" not in page and "<img src=x" not in page
     assert not re.search("[\u202a-\u202e\u2066-\u2069\u200e\u200f\x00-\x08\x0b-\x1f\x7f]", page)
     assert "<script>alert(1)</script>" in Page(page).text
+
+
+def test_what_the_curves_say_stands_under_them(page: str):
+    text = Page(page).text
+    assert text.index("Expected: 59.5 <b>") < text.index("Loss of 1 epoch") < text.index("Bad Collapsed: <script>")
+    assert "Lower the rate. Good RankMe is 110. What the network sees" in text
+
+
+@pytest.mark.parametrize("content", ["", "{}", '{"run": "a", "level": "fine", "findings": []}'])
+def test_a_diagnosis_of_another_kind_is_refused(tmp_path: Path, content: str):
+    (tmp_path / "run_one.json").write_text(content)
+    with pytest.raises(UserError, match=r"run_one\.json is no diagnosis .*: delete it and run again"):
+        read_diagnoses([tmp_path / "run_one.json"])
 
 
 def test_no_two_elements_share_an_id(page: str):

@@ -23,7 +23,7 @@ from scripts.lib.encoders import build_encoder, feature_dim
 from scripts.lib.recipe import Settings
 from scripts.pretrain import ranks
 from scripts.pretrain.contract import Method, Position
-from scripts.pretrain.metrics import feature_std
+from scripts.pretrain.metrics import feature_std, information
 from scripts.pretrain.multi_crop import MultiCrop, forward_by_size
 from scripts.pretrain.schedules import half_cosine, ramp, warm_up_then_cosine
 from scripts.pretrain.settings_multicrop import DinoRun
@@ -104,7 +104,7 @@ class Head(nn.Module):
 class Dino(Method):
     """Student, teacher and centre."""
 
-    metric_names = ("teacher_entropy", "feature_std")
+    metric_names = ("teacher_entropy", "teacher_information", "feature_std")
     centre: Tensor
 
     def __init__(self, run: DinoRun) -> None:
@@ -147,7 +147,8 @@ class Dino(Method):
         # Of the first crop: 1 when the features fill the sphere, 0 when all images have the same.
         first = functional.normalize(features[: len(batch[0])].float(), dim=1)  # n d
         spread = feature_std(first)
-        return {"loss": loss, "teacher_entropy": entropy, "feature_std": spread}
+        told = information(target)  # 0 when all images have the same output: either way to collapse
+        return {"loss": loss, "teacher_entropy": entropy, "teacher_information": told, "feature_std": spread}
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Clip gradients; leave the last layer as it is at first: no gradient, hence no weight decay either."""

@@ -24,7 +24,7 @@ from scripts.lib.recipe import Settings
 from scripts.pretrain import ranks
 from scripts.pretrain.contract import Method, Position
 from scripts.pretrain.larc import Larc
-from scripts.pretrain.metrics import feature_std
+from scripts.pretrain.metrics import feature_std, information
 from scripts.pretrain.multi_crop import MultiCrop, forward_by_size
 from scripts.pretrain.schedules import warm_up_then_cosine
 from scripts.pretrain.settings_multicrop import SwavRun
@@ -77,7 +77,7 @@ def swapped_loss(scores: Tensor, assignments: Tensor, temperature: float) -> Ten
 class Swav(Method):
     """Encoder, head, prototypes and queue."""
 
-    metric_names = ("assignment_entropy", "feature_std")
+    metric_names = ("assignment_entropy", "assignment_information", "feature_std")
     queue: Tensor
 
     def __init__(self, run: SwavRun) -> None:
@@ -116,7 +116,8 @@ class Swav(Method):
         entropy = torch.special.entr(q).sum(dim=2).mean()
         # 1 when the features fill the sphere, 0 when all images have the same: collapse.
         spread = feature_std(z[0])
-        return {"loss": loss, "assignment_entropy": entropy, "feature_std": spread}
+        told = information(q)  # 0 when all images have the same prototypes: either way to collapse
+        return {"loss": loss, "assignment_entropy": entropy, "assignment_information": told, "feature_std": spread}
 
     def scores(self, z: Tensor) -> Tensor:
         """Return the cosines [n, k] of z [n, d] with the prototypes, in 32 bits whatever the precision."""

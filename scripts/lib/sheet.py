@@ -1,4 +1,4 @@
-"""The picture of a contact sheet: a heading and tiles, each a thumbnail with a caption under it."""
+"""A sheet of pictures: a heading and tiles, each a thumbnail with a caption under it."""
 
 from __future__ import annotations
 

@@ -1,0 +1,66 @@
+"""Say in words what the curves of a run show: whether it learns, whether it collapsed, and what to do.
+
+A step of its own, so that a better sentence trains nothing again.
+"""
+
+from __future__ import annotations
+
+import csv
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from scripts.lib.errors import UserError
+from scripts.lib.files import write_json
+from scripts.lib.recipe import read_recipe
+from scripts.lib.step import run_step, step_parser
+from scripts.pretrain.diagnosis import diagnose, worst
+from scripts.pretrain.settings import TrainSettings
+
+log = logging.getLogger(__name__)
+
+NEEDED = ("step", "epoch", "loss", "learning_rate")
+
+
+def read_columns(path: Path, needed: Sequence[str]) -> dict[str, list[float]]:
+    """Return column → values of a table of numbers; an empty cell is not a number (NaN).
+
+    Raises:
+        UserError: a column is missing, or a value is neither a number nor empty.
+    """
+    with path.open(newline="", encoding="utf-8") as handle:
+        reader = csv.DictReader(handle)
+        names = list(reader.fieldnames or [])
+        if missing := [name for name in needed if name not in names]:
+            raise UserError(f"{path} has no column {', '.join(missing)}; train the run again")
+        columns: dict[str, list[float]] = {name: [] for name in names}
+        for number, row in enumerate(reader, start=2):
+            for name in names:
+                try:
+                    columns[name].append(float(row[name] or "nan"))
+                except ValueError:
+                    raise UserError(f"{path}, line {number}: {name} is {row[name]!r}, expected a number") from None
+    return columns
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the step."""
+    parser = step_parser(__doc__)
+    parser.add_argument("--recipe", required=True, help="JSON of the run's settings, as `train` gets it")
+    parser.add_argument("--metrics", type=Path, required=True, help="metrics.csv of the run")
+    parser.add_argument("--monitor", type=Path, required=True, help="monitor.csv of the run")
+    parser.add_argument("--out", type=Path, required=True, help="JSON: level, findings, the worst first")
+    args = parser.parse_args(argv)
+    run = read_recipe(TrainSettings, args.recipe).run
+    metrics, monitor = read_columns(args.metrics, NEEDED), read_columns(args.monitor, ("step", "rank_me"))
+    if not metrics["step"]:
+        raise UserError(f"{args.metrics} has no rows: the run took no step. See its log under logs/pretrain/train/")
+    findings = diagnose(run, metrics, monitor)
+    listed = [finding._asdict() for finding in findings]
+    write_json(args.out, {"run": run.name, "level": worst(findings), "findings": listed})
+    for finding in findings:
+        log.info("%s: %s: %s", run.name, finding.level, f"{finding.text} {finding.advice}".strip())
+
+
+if __name__ == "__main__":
+    run_step(main)
