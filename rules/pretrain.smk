@@ -3,6 +3,7 @@
 #      results/pretrain/train/{run}/encoder.safetensors            the trained encoder, torchvision layout
 #      results/pretrain/train/{run}/untrained_encoder.safetensors  the same before the first step
 #      results/pretrain/train/{run}/metrics.csv, monitor.csv       loss and the like; kNN and RankMe while it trains
+#      results/pretrain/train/{run}/trace.csv                      digests of images, weights and optimiser
 #      results/pretrain/train/{run}/views.png                      one batch's views, written before the first step
 #      results/pretrain/diagnose_run/{run}.json                    what they say, in words
 # last.ckpt in the same folder is not declared, because Snakemake deletes the declared outputs of a failed job: an
@@ -41,6 +42,7 @@ rule train:
         untrained="results/pretrain/train/{run}/untrained_encoder.safetensors",
         metrics="results/pretrain/train/{run}/metrics.csv",
         monitor="results/pretrain/train/{run}/monitor.csv",
+        trace="results/pretrain/train/{run}/trace.csv",
         views="results/pretrain/train/{run}/views.png",
     log:
         "logs/pretrain/train/{run}.log",
@@ -71,7 +73,7 @@ rule train:
         "{resources.launch} python -m scripts.pretrain.train --recipe {params.recipe:q} --shards {input.shards}"
         " --indexes {input.indexes} --root={resources.root:q} --devices {resources.devices} --nodes {resources.nodes}"
         " --threads {threads} --encoder {output.encoder} --untrained {output.untrained} --metrics {output.metrics}"
-        " --monitor {output.monitor} --views {output.views} --monitor-recipe={params.monitor:q}"
+        " --monitor {output.monitor} --trace {output.trace} --views {output.views} --monitor-recipe={params.monitor:q}"
         " --monitor-sample={input.monitor_sample:q} --watch-folder logs/pretrain/train/{wildcards.run} --log {log}"
 
 

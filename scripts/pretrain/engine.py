@@ -29,6 +29,7 @@ from scripts.pretrain.monitor import Monitor
 from scripts.pretrain.run_base import RunBase
 from scripts.pretrain.shard_images import ImageList, ShardImages
 from scripts.pretrain.steps import Steps
+from scripts.pretrain.trace import Trace
 
 LOG = logging.getLogger(__name__)
 
@@ -61,8 +62,12 @@ def check_images(run: RunBase, count: int) -> None:
         )
 
 
-def train_method(run: RunBase, method: Method, images: ImageList, place: Place, monitor: Monitor) -> Metrics:
-    """Train `method` in place for all epochs of `run`, from its checkpoint when there is one; return the metrics.
+def train_method(
+    run: RunBase, method: Method, images: ImageList, place: Place, monitor: Monitor
+) -> tuple[Metrics, Trace]:
+    """Train `method` in place for all epochs of `run`, from its checkpoint when there is one.
+
+    Returns the metrics and the trace; `monitor` gets its rows.
 
     Raises:
         UserError: too few images, a damaged shard, a loss that is not finite, or a stop before the end.
@@ -70,13 +75,14 @@ def train_method(run: RunBase, method: Method, images: ImageList, place: Place, 
     check_images(run, len(images))
     torch.set_num_threads(place.process_threads)
     start = Position(0, len(images) // run.batch_size, run.epochs)
-    metrics = Metrics(method.metric_names, start.total_steps)
+    metrics, trace = Metrics(method.metric_names, start.total_steps), Trace(run, images)
     state = load_checkpoint(place.folder, place.key)
     if state is not None:
         start = Position(state["step"], start.steps_per_epoch, start.epochs)
         method.load_state_dict(state["module"])
         metrics.restore(state["metrics"])
         monitor.restore(state["monitor"])
+        trace.restore(state["trace"])
         LOG.info("continues after step %d of %d (%s)", start.step, start.total_steps, place.folder)
         if state["machine"] != place.machine:
             LOG.warning(
@@ -86,12 +92,12 @@ def train_method(run: RunBase, method: Method, images: ImageList, place: Place, 
             )
     if start.step < start.total_steps:
         watch = _new_watch(run, start, metrics=metrics, monitor=monitor, place=place)
-        steps = Steps(run, place, start, metrics=metrics, monitor=monitor, watch=watch)
+        steps = Steps(run, place, start, metrics=metrics, monitor=monitor, trace=trace, watch=watch)
         steps.restored = state
         _fit(run, method, images, place, steps)
         if watch is not None:
             watch.close()
-    return metrics
+    return metrics, trace
 
 
 def _new_watch(run: RunBase, start: Position, *, metrics: Metrics, monitor: Monitor, place: Place) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,7 @@ class Metrics:
         self.names = ("loss", *names)
         self.window = max(1, math.ceil(total_steps / MAX_ROWS))
         self.total_steps = total_steps
+        self.done = 0  # steps
         self.rows: list[list[str]] = []
         self._pending: list[Tensor] = []  # one [len(names)] for each step, still on the device that made it
 
@@ -59,28 +60,40 @@ class Metrics:
         Raises:
             UserError: the loss is not a finite number.
         """
+        self.done = position.step + 1
         self._pending.append(torch.stack([values[name].detach().float() for name in self.names]))
-        done = position.step + 1
+        done = self.done
         if done % self.window and done != self.total_steps:
             return None
         means = torch.stack([each.cpu() for each in self._pending]).double().mean(dim=0).tolist()
         self._pending = []
-        if not all(map(math.isfinite, means)):
-            raise UserError(
-                f"the loss is not a finite number at step {done} (epoch {position.epoch + 1}); lower learning_rate "
-                "of the run, or use precision bf16 or fp32"
-            )
+        self._check(means, done)
         loss, *others = (f"{value:.6g}" for value in means)
         self.rows.append([str(done), str(position.epoch + 1), loss, f"{learning_rate:.6g}", *others])
         return float(means[0])
+
+    @staticmethod
+    def _check(values: Iterable[float], done: int) -> None:
+        if not all(map(math.isfinite, values)):
+            raise UserError(
+                f"the loss is not a finite number at step {done}; lower learning_rate of the run, or use precision "
+                "bf16 or fp32"
+            )
 
     def columns(self) -> dict[str, list[float]]:
         """Return the rows so far by column."""
         return {name: [float(row[place]) for row in self.rows] for place, name in enumerate(self.header)}
 
     def state(self) -> dict[str, Any]:
-        """Return what a checkpoint must hold."""
-        return {"rows": self.rows, "pending": [each.cpu() for each in self._pending]}
+        """Return what a checkpoint must hold.
+
+        Raises:
+            UserError: a loss is not a finite number. A checkpoint of a run that went wrong would be continued from.
+        """
+        pending = [each.cpu() for each in self._pending]
+        for step, values in enumerate(pending):
+            self._check(values.tolist(), self.done - len(pending) + step + 1)
+        return {"rows": self.rows, "pending": pending}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Continue from a checkpoint."""

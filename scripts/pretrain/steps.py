@@ -10,6 +10,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
+from scripts.lib.disk import disk_problem
 from scripts.lib.draws import derived_seed
 from scripts.lib.errors import UserError
 from scripts.pretrain import ranks
@@ -20,6 +21,7 @@ from scripts.pretrain.machine import Place
 from scripts.pretrain.metrics import Metrics
 from scripts.pretrain.monitor import Monitor
 from scripts.pretrain.run_base import RunBase
+from scripts.pretrain.trace import Trace
 
 LOG = logging.getLogger(__name__)
 
@@ -28,9 +30,17 @@ class Steps(Callback):
     """Sets what a step depends on, notes what came out of it, and saves."""
 
     def __init__(
-        self, run: RunBase, place: Place, start: Position, *, metrics: Metrics, monitor: Monitor, watch: Any
+        self,
+        run: RunBase,
+        place: Place,
+        start: Position,
+        *,
+        metrics: Metrics,
+        monitor: Monitor,
+        trace: Trace,
+        watch: Any,
     ) -> None:
-        self.run, self.metrics, self.monitor, self.watch = run, metrics, monitor, watch
+        self.run, self.metrics, self.monitor, self.trace, self.watch = run, metrics, monitor, trace, watch
         self.place, self.position = place, start
         self.restored: State | None = None
         self.stopped: str | None = None  # why, when it was before the end
@@ -75,15 +85,20 @@ class Steps(Callback):
         if len(self._parts) < self.run.accumulation_steps:
             return
         pl_module.end_step()
-        loss = self.metrics.record(self.position, trainer.optimizers[0].param_groups[0]["lr"], self._means())
+        means = self._means()
+        loss = self.metrics.record(self.position, trainer.optimizers[0].param_groups[0]["lr"], means)
         if self.watch is not None:
             self.watch.step(self.position, loss)
         self.position = done = self.position.next
         self._observe(pl_module)
         reason = self._interruption.reason()
         stop = ranks.anywhere(reason is not None) and done.step < done.total_steps
-        if stop or done.step % self.run.checkpoint_every_steps == 0 or done.step % done.steps_per_epoch == 0:
-            self._save(trainer, pl_module)
+        regular = done.step % self.run.checkpoint_every_steps == 0 or done.step % done.steps_per_epoch == 0
+        if ranks.rank() == 0 and regular:
+            state = pl_module.state_dict(), trainer.optimizers[0].state_dict()
+            self.trace.record(done, float(means["loss"]), *state)
+        if ranks.rank() == 0 and (stop or regular):  # all hold the same
+            self._save(trainer, pl_module, must=stop)
         if stop:
             self.stopped = reason or "another process was asked to stop"
             trainer.should_stop = True
@@ -112,9 +127,8 @@ class Steps(Callback):
         if ranks.rank() == 0:
             self.monitor.observe(self.position, module.encoder())
 
-    def _save(self, trainer: Trainer, module: LightningModule) -> None:
-        if ranks.rank() > 0:
-            return  # all hold the same
+    def _save(self, trainer: Trainer, module: LightningModule, must: bool) -> None:
+        """Write a checkpoint. A disk that is full for a while does not end a run of weeks, unless it ends now."""
         state = {
             "step": self.position.step,
             "machine": self.place.machine,
@@ -123,5 +137,12 @@ class Steps(Callback):
             "scaler": trainer.precision_plugin.state_dict(),
             "metrics": self.metrics.state(),
             "monitor": self.monitor.state(),
+            "trace": self.trace.state(),
         }
-        save_checkpoint(self.place.folder, self.place.key, state)
+        try:
+            save_checkpoint(self.place.folder, self.place.key, state)
+        except (OSError, RuntimeError) as error:  # torch.save raises the latter
+            problem = disk_problem(error)
+            if must or problem is None or self.position.step == self.position.total_steps:
+                raise
+            LOG.warning("no checkpoint after step %d, and the run goes on: %s", self.position.step, problem)

@@ -13,6 +13,8 @@ import logging
 import os
 import re
 from collections.abc import Sequence
+from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -23,10 +25,12 @@ import torchvision
 from scripts.lib.encoder_names import family_of
 from scripts.lib.encoders import IMAGENET_MEAN, IMAGENET_STD, save_encoder
 from scripts.lib.errors import UserError
+from scripts.lib.files import remove_leftovers
 from scripts.lib.fingerprint import code_hash
+from scripts.lib.lock import held
 from scripts.lib.recipe import canonical_json, read_recipe
 from scripts.lib.step import log_to_file, run_step, step_parser
-from scripts.pretrain.checkpoints import remove_checkpoints
+from scripts.pretrain.checkpoints import LAST, remove_checkpoints
 from scripts.pretrain.contract import Method
 from scripts.pretrain.engine import check_images, train_method
 from scripts.pretrain.machine import launched_rank, place_of
@@ -113,15 +117,15 @@ def open_monitor(recipe: str, sample: str, run: RunBase, images: ImageList) -> M
     return Monitor(settings, monitor_sample(settings, run, images, Path(sample) if sample else None))
 
 
-def describe_encoder(run: RunBase, method: str, image_size: int, images: int, epochs: int) -> dict[str, Any]:
+def describe_encoder(run: Any, images: int, epochs: int) -> dict[str, Any]:
     """Return what an encoder's file says about itself."""
     return {
         "encoder": run.encoder,
-        "method": method,
+        "method": run.method,
         "run": run.name,
         "mean": list(IMAGENET_MEAN),
         "std": list(IMAGENET_STD),
-        "image_size": image_size,
+        "image_size": run.image_size,
         "epochs": epochs,
         "images": images,
         "images_of": run.images,
@@ -142,6 +146,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--encoder", required=True, type=Path)
     parser.add_argument("--untrained", required=True, type=Path, help="the encoder before the first step")
     parser.add_argument("--metrics", required=True, type=Path)
+    parser.add_argument("--trace", required=True, type=Path, help="digests of images, weights and optimiser")
     parser.add_argument("--monitor-recipe", default="", help="MonitorSettings as JSON; empty = the run is not watched")
     parser.add_argument("--monitor-sample", default="", help="what sample_task wrote, where the monitor names a task")
     parser.add_argument("--monitor", required=True, type=Path, help="table of what the monitor saw")
@@ -165,18 +170,21 @@ def main(argv: Sequence[str] | None = None) -> None:
         run.name, run.method, run.encoder, len(images), run.epochs, len(images) // run.batch_size, run.batch_size,
         place.machine,
     )  # fmt: skip
-    method: Method = module.build_method(run)
-    size = run.image_size
-    if first:
-        save_encoder(flags.untrained, method.encoder(), describe_encoder(run, run.method, size, len(images), epochs=0))
-        write_views(flags.views, run, method, images)
-    metrics = train_method(run, method, images, place, monitor)
-    if first:
-        metrics.write(flags.metrics)
-        monitor.write(flags.monitor)
-        save_encoder(flags.encoder, method.encoder(), describe_encoder(run, run.method, size, len(images), run.epochs))
-        remove_checkpoints(place.folder)
-        LOG.info("wrote %s", flags.encoder)
+    with held(place.folder / ".lock", f"training run {run.name}") if first else nullcontext():
+        method: Method = module.build_method(run)
+        described = partial(describe_encoder, run, len(images))
+        if first:
+            remove_leftovers(place.folder / LAST)
+            save_encoder(flags.untrained, method.encoder(), described(epochs=0))
+            write_views(flags.views, run, method, images)
+        metrics, trace = train_method(run, method, images, place, monitor)
+        if first:
+            metrics.write(flags.metrics)
+            monitor.write(flags.monitor)
+            trace.write(flags.trace)
+            save_encoder(flags.encoder, method.encoder(), described(epochs=run.epochs))
+            remove_checkpoints(place.folder)
+            LOG.info("wrote %s", flags.encoder)
 
 
 if __name__ == "__main__":

@@ -129,4 +129,5 @@ def flags(shards: tuple[list[Path], list[Path]], out: Path, text: str, threads: 
         "--recipe", text, "--shards", *tars, "--indexes", *indexes, "--threads", str(threads),
         "--encoder", files["encoder"], "--untrained", files["untrained"], "--metrics", str(out / "metrics.csv"),
         "--monitor", str(out / "monitor.csv"), "--views", str(out / "views.png"),
+        "--trace", str(out / "trace.csv"),
     ]  # fmt: skip

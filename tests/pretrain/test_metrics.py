@@ -51,7 +51,7 @@ def test_restored_metrics_continue_as_if_nothing_had_happened(cut: int) -> None:
 
 def test_infinite_loss_stops_the_run() -> None:
     metrics = Metrics((), 20)
-    with pytest.raises(UserError, match=r"not a finite number at step 4 \(epoch 1\); lower learning_rate"):
+    with pytest.raises(UserError, match=r"not a finite number at step 4; lower learning_rate"):
         metrics.record(Position(3, 10, 2), 0.1, {"loss": torch.tensor(float("nan"))})
 
 

@@ -26,7 +26,7 @@ from tests.pretrain.made import RUNS, flags, make_shards, recipe
 
 Shards = tuple[list[Path], list[Path]]
 IMAGES = 26  # three batches of 8; two images are left over in each epoch
-RESULTS = ("encoder.safetensors", "untrained.safetensors", "metrics.csv", "monitor.csv", "views.png")
+RESULTS = ("encoder.safetensors", "untrained.safetensors", "metrics.csv", "monitor.csv", "trace.csv", "views.png")
 
 
 @pytest.fixture(scope="module")
@@ -131,7 +131,7 @@ def test_checkpoint_of_other_settings_is_not_continued_from(
     shards: Shards, uninterrupted: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Here of other code or torch: the file's key is all that tells them apart."""
-    step = {"step": 1, "module": {}, "optimizer": {}, "scaler": {}, "metrics": {}, "monitor": [], "machine": ""}
+    step = {"step": 1, "module": {}, "optimizer": {}, "scaler": {}, "metrics": {}, "monitor": [], "trace": [], "machine": ""}
     save_checkpoint(tmp_path, "f" * 64, step)
     with caplog.at_level(logging.INFO):
         main(flags(shards, tmp_path, recipe()))
