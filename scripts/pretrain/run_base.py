@@ -29,7 +29,7 @@ class RunBase(Settings):
     machine_fields: ClassVar[tuple[str, ...]] = ("devices", "nodes")
 
     name: Name
-    encoder: Literal["resnet18", "resnet50", "vit_small_16", "vit_tiny_test"]
+    encoder: Literal["resnet18", "resnet50", "resnet18_cifar", "vit_small_16", "vit_tiny_test"]
     seed: int
     epochs: Positive
     batch_size: Positive
