@@ -21,6 +21,7 @@ from scripts.lib.draws import derived_seed
 from scripts.lib.errors import UserError
 from scripts.pretrain.checkpoints import State, load_checkpoint, save_checkpoint
 from scripts.pretrain.contract import Method, Position
+from scripts.pretrain.cost import Cost
 from scripts.pretrain.epoch_batches import EpochBatches
 from scripts.pretrain.metrics import Metrics
 from scripts.pretrain.progress import Progress
@@ -42,6 +43,7 @@ class Place:
     folder: Path
     key: str  # what a checkpoint must carry to be continued from
     threads: int
+    cost: Cost
 
     @property
     def workers(self) -> int:
@@ -94,6 +96,7 @@ class Steps(Callback):
             "optimizer": trainer.optimizers[0].state_dict(),
             "scaler": trainer.precision_plugin.state_dict(),
             "metrics": self.metrics.state(),
+            "cost": self.place.cost.state(),
         }
         save_checkpoint(self.place.folder, self.place.key, state)
 
@@ -123,6 +126,7 @@ def train_method(run: RunBase, method: Method, images: ImageList, place: Place) 
         start = Position(state["step"], start.steps_per_epoch, start.epochs)
         method.load_state_dict(state["module"])
         metrics.restore(state["metrics"])
+        place.cost.restore(state["cost"])
         LOG.info("continues after step %d of %d (%s)", start.step, start.total_steps, place.folder)
         if state["machine"] != place.machine:
             LOG.warning(

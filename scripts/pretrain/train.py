@@ -23,10 +23,12 @@ from scripts.lib.encoder_names import family_of
 from scripts.lib.encoders import IMAGENET_MEAN, IMAGENET_STD, save_encoder
 from scripts.lib.errors import UserError
 from scripts.lib.fingerprint import code_hash
+from scripts.lib.heads import save_head
 from scripts.lib.recipe import canonical_json, read_recipe
 from scripts.lib.step import log_to_file, run_step, step_parser
 from scripts.pretrain.checkpoints import remove_checkpoints
 from scripts.pretrain.contract import Method
+from scripts.pretrain.cost import Cost, device_name
 from scripts.pretrain.engine import Place, check_images, train_method
 from scripts.pretrain.run_base import RunBase
 from scripts.pretrain.shard_images import ImageList, list_images
@@ -88,7 +90,7 @@ def describe_encoder(run: RunBase, method: str, image_size: int, images: int, ep
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Parse flags, read the indexes, train, write both encoders and the metrics."""
+    """Parse flags, read the indexes, train, write both encoders, the head, metrics and cost."""
     parser = step_parser(__doc__)
     parser.add_argument("--recipe", required=True, help="TrainSettings as JSON")
     parser.add_argument("--shards", nargs="*", default=[], type=Path)
@@ -96,7 +98,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--threads", required=True, type=int, help="threads of torch; one less loader processes")
     parser.add_argument("--encoder", required=True, type=Path)
     parser.add_argument("--untrained", required=True, type=Path, help="the encoder before the first step")
+    parser.add_argument("--head", required=True, type=Path, help="the projection head, for figures after it")
     parser.add_argument("--metrics", required=True, type=Path)
+    parser.add_argument("--cost", required=True, type=Path, help="what the run took (JSON)")
     parser.add_argument("--log", type=Path, help="also write the log to this file; the terminal keeps its bar")
     flags = parser.parse_args(argv)
     if flags.log is not None:
@@ -113,10 +117,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     size = run.image_size
     save_encoder(flags.untrained, method.encoder(), describe_encoder(run, run.method, size, len(images), epochs=0))
 
-    place = Place(flags.encoder.parent, run_key(flags.recipe, run, images), flags.threads)
+    cost = Cost(device_name(flags.threads), processes=1)
+    place = Place(flags.encoder.parent, run_key(flags.recipe, run, images), flags.threads, cost)
     metrics = train_method(run, method, images, place)
     metrics.write(flags.metrics)
-    save_encoder(flags.encoder, method.encoder(), describe_encoder(run, run.method, size, len(images), run.epochs))
+    about = describe_encoder(run, run.method, size, len(images), run.epochs)
+    save_encoder(flags.encoder, method.encoder(), about)
+    save_head(flags.head, method.projection_head(), about)
+    cost.write(flags.cost, run.epochs * (len(images) // run.batch_size) * run.batch_size)
     remove_checkpoints(place.folder)
     LOG.info("wrote %s", flags.encoder)
 
