@@ -25,6 +25,7 @@ wildcard_constraints:
     part=r"[0-9a-f]+",
     detector=r"[a-z][a-z0-9_]*",
     shard=r"\d{5}",
+    images=r"[a-z][a-z0-9_]*",
     run=r"[a-z][a-z0-9_]*",
     encoder=r"[a-z][a-z0-9_]*(-untrained)?",
     task=r"[a-z][a-z0-9_]*",

@@ -1,5 +1,6 @@
-# In:  the shards and their indexes
-# Out: results/pretrain/train/{run}/encoder.safetensors            the trained encoder, torchvision layout
+# In:  the shards and their indexes, or image sets from outside
+# Out: results/pretrain/index_images/{images}.parquet               where the images of a set lie
+#      results/pretrain/train/{run}/encoder.safetensors            the trained encoder, torchvision layout
 #      results/pretrain/train/{run}/untrained_encoder.safetensors  the same before the first step
 #      results/pretrain/train/{run}/head.safetensors               its projection head
 #      results/pretrain/train/{run}/metrics.csv
@@ -8,10 +9,34 @@
 # interrupted run continues from it.
 
 
+# Where a set lies is a resource: it reaches the step, and moving the set reruns nothing.
+rule index_images:
+    input:
+        lambda wc: PLAN.image_set_inputs(wc.images),
+    output:
+        "results/pretrain/index_images/{images}.parquet",
+    log:
+        "logs/pretrain/index_images/{images}.log",
+    priority: 10
+    conda:
+        "../envs/data.yaml"
+    threads: 8
+    resources:
+        mem_mb=8000,
+        runtime=720,
+        root=lambda wc: PLAN.images_root(wc.images),
+    params:
+        recipe=lambda wc: PLAN.index_images_recipe(wc.images),
+        code=PLAN.code("pretrain.index_images"),
+    shell:
+        "python -m scripts.pretrain.index_images --recipe {params.recipe:q} --root={resources.root:q}"
+        " --threads {threads} --out {output} > {log} 2>&1"
+
+
 rule train:
     input:
-        shards=expand("results/shard/write_shards/{shard}.tar", shard=PLAN.shards),
-        indexes=expand("results/shard/write_shards/{shard}.parquet", shard=PLAN.shards),
+        shards=lambda wc: PLAN.train_shards(wc.run),
+        indexes=lambda wc: PLAN.train_indexes(wc.run),
     output:
         encoder="results/pretrain/train/{run}/encoder.safetensors",
         untrained="results/pretrain/train/{run}/untrained_encoder.safetensors",
@@ -27,6 +52,7 @@ rule train:
         gpu=1,
         mem_mb=16000,
         runtime=1440,
+        root=lambda wc: PLAN.images_root(PLAN.run(wc.run).images),
     params:
         recipe=lambda wc: PLAN.train_recipe(wc.run),
         code=lambda wc: PLAN.code(
@@ -38,5 +64,6 @@ rule train:
         ),
     shell:
         "python -m scripts.pretrain.train --recipe {params.recipe:q} --shards {input.shards} --indexes {input.indexes}"
+        " --root={resources.root:q}"
         " --threads {threads} --encoder {output.encoder} --untrained {output.untrained} --head {output.head}"
         " --metrics {output.metrics} --cost {output.cost} --log {log}"

@@ -86,6 +86,7 @@ def _lookup(match: re.Match[str], environment: Mapping[str, str], where: str) ->
 def _conflicts(config: Config) -> Iterable[str]:
     """Yield what no single field can know."""
     yield from _repeated("curate.sources", (source.name for source in config.curate.sources))
+    yield from _repeated("pretrain.image_sets", (images.name for images in config.pretrain.image_sets))
     yield from _repeated("pretrain.runs", (run.name for run in config.pretrain.runs))
     yield from _repeated("evaluate.tasks", (task.name for task in config.evaluate.tasks))
     yield from _filter_conflicts(config.filter)

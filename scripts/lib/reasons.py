@@ -67,6 +67,18 @@ class FilterReason(StrEnum):
     NOT_SAMPLED = "not_sampled"  # beyond the target size
 
 
+class ImageSetReason(StrEnum):
+    """Why `index_images` leaves a file of an image set out, beside the reasons of `InspectionReason`.
+
+    Not a part of the funnel: these images are no candidates.
+    """
+
+    NOT_A_FILE = "not_a_file"  # a link or device in a tar; a device, or a link that leads nowhere, in a folder
+    UNSAFE_NAME = "unsafe_name"  # in a tar absolute or climbing out; anywhere not UTF-8
+    REPEATED_NAME = "repeated_name"  # the tar holds an entry of that name before
+    UNREADABLE = "unreadable"  # no permission, or gone since it was listed
+
+
 REASON_LISTS: tuple[type[StrEnum], ...] = (MetadataReason, DownloadReason, InspectionReason, FilterReason)
 
 

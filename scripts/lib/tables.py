@@ -157,6 +157,20 @@ METADATA = pa.schema(
     ]
 )
 
+# pretrain/index_images: one row for each file of an image set, in the order of the set
+IMAGE_INDEX = pa.schema(
+    [
+        ("image_id", pa.string()),  # from container and member
+        ("container", pa.string()),  # the tar or the picture itself, relative to the set's folder
+        ("member", pa.string()),  # name in the tar; "" in a folder
+        ("offset", pa.int64()),  # of the picture's bytes in the container
+        ("size", pa.int64()),
+        ("sha256", pa.string()),  # "" where not all bytes were read
+        ("reason", pa.string()),  # "" when training can use it
+        ("detail", pa.string()),
+    ]
+)
+
 # evaluate/list_task: one row for each labelled image of a task
 TASK_ITEMS = pa.schema(
     [

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import BinaryIO
 
 
 @dataclass(frozen=True)
@@ -62,18 +63,43 @@ class TarWriter:
                 self._write(bytes(2 * tarfile.BLOCKSIZE + -end % tarfile.RECORDSIZE))
 
 
+def walk_tar(path: str | os.PathLike[str]) -> Iterator[tarfile.TarInfo]:
+    """Yield the header of every entry of a tar in stored order: files, links, devices, folders. Holds one at a time.
+
+    Raises:
+        tarfile.TarError: it is compressed, damaged or cut short, or a second archive follows behind its end. The
+            standard library takes a damaged header, or the place of a cut between two members, for the end.
+    """
+    with open(path, "rb") as file, tarfile.open(fileobj=file, mode="r:") as tar:
+        while (info := tar.next()) is not None:
+            tar.members.clear()  # type: ignore[attr-defined]  # it keeps all headers, a kilobyte each
+            yield info
+        _check_end(file, tar.offset)
+
+
+def _check_end(file: BinaryIO, offset: int) -> None:
+    file.seek(offset)
+    if file.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+        raise tarfile.ReadError(f"there is no end mark at byte {offset}: it is cut short or damaged there")
+    while block := file.read(tarfile.BLOCKSIZE):
+        if block[257:262] == b"ustar":
+            raise tarfile.ReadError(f"another archive follows at byte {file.tell() - len(block)}")
+
+
 def list_members(path: str | os.PathLike[str]) -> Iterator[Member]:
-    """Yield the regular files of a tar in stored order; links, devices and folders are passed over."""
-    with tarfile.open(path, "r:") as tar:
-        for info in tar:
-            if info.isreg():
-                yield Member(info.name, info.offset_data, info.size)
+    """Yield the regular files of a tar in stored order; links, devices and folders are passed over.
+
+    Raises:
+        tarfile.TarError: see `walk_tar`.
+    """
+    return (Member(info.name, info.offset_data, info.size) for info in walk_tar(path) if info.isreg())
 
 
 class TarReader:
     """Reads members by offset; safe to use from several processes, because each read carries its own position."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._descriptor = -1
         self._descriptor = os.open(Path(path), os.O_RDONLY | os.O_CLOEXEC)
 
     def read(self, offset: int, size: int) -> bytes:

@@ -7,10 +7,13 @@ from pathlib import Path
 
 from scripts.config import Config
 from scripts.evaluate.settings import PROTOCOLS, WITHOUT_PREDICTIONS, EmbedSettings, ListTaskSettings, Task
+from scripts.lib import identity
 from scripts.lib.errors import UserError
 from scripts.lib.recipe import write_recipe
 from scripts.plan.outside import present
+from scripts.pretrain.run_base import SHARDS
 from scripts.pretrain.settings import Run, TrainSettings
+from scripts.pretrain.settings_images import ImageSet, IndexImagesSettings
 
 UNTRAINED = "-untrained"  # cannot be part of a run's name
 
@@ -30,6 +33,39 @@ class PretrainPlan:
     def run(self, name: str) -> Run:
         """Return a run."""
         return self._runs[name]
+
+    def train_shards(self, name: str) -> list[str]:
+        """Return the shards that a run trains on; none when it trains on an image set."""
+        return self._of_shards(name, "tar")
+
+    def train_indexes(self, name: str) -> list[str]:
+        """Return what says where a run's images lie: the indexes of the shards, or that of its image set."""
+        images = self._runs[name].images
+        return self._of_shards(name, "parquet") or [f"results/pretrain/index_images/{images}.parquet"]
+
+    def _of_shards(self, name: str, suffix: str) -> list[str]:
+        shards = identity.shard_names(self.config.shard.count) if self._runs[name].images == SHARDS else []
+        return [f"results/shard/write_shards/{shard}.{suffix}" for shard in shards]
+
+    def images_root(self, images: str) -> str:
+        """Return the folder of an image set; "" for the shards."""
+        return "" if images == SHARDS else self._image_set(images).path
+
+    def image_set_inputs(self, images: str) -> list[str]:
+        """Return the tars of an image set that lie there. A folder is too large to watch."""
+        chosen = self._image_set(images)
+        return present(*(str(Path(chosen.path) / file) for file in getattr(chosen, "files", ())))
+
+    def index_images_recipe(self, images: str) -> str:
+        """Return the recipe of `index_images` for one set."""
+        limits = self.config.pretrain.index_images
+        return write_recipe(IndexImagesSettings(images=self._image_set(images), limits=limits))
+
+    def _image_set(self, name: str) -> ImageSet:
+        found = next((images for images in self.config.pretrain.image_sets if images.name == name), None)
+        if found is None:
+            raise UserError(f"pretrain.image_sets has no entry {name}; name it in the config")
+        return found
 
     def train_recipe(self, name: str) -> str:
         """Return the recipe of `train` for one run."""

@@ -105,9 +105,9 @@ def check_images(run: RunBase, count: int) -> None:
     """Refuse a run that has not one full batch."""
     if count < run.batch_size:
         raise UserError(
-            f"the shards hold {count} images, fewer than one batch of run {run.name}: lower pretrain.runs.{run.name}"
+            f"run {run.name} has {count} images ({run.images}), fewer than one batch: lower pretrain.runs.{run.name}"
             f".batch_size (now {run.batch_size}), or let more images through (filter: in the config; the report's "
-            "funnel says where they went)"
+            "funnel says where they went; for an image set, the log of index_images does)"
         )
 
 

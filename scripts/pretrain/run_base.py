@@ -14,6 +14,8 @@ Positive = Annotated[int, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Range = tuple[float, float]
 
+SHARDS = "shards"  # the images that this project curated, as a run's `images`
+
 
 class ReferenceLoss(NamedTuple):
     """The loss of an encoder that gives every image the same features: what a collapsed run shows."""
@@ -29,6 +31,7 @@ class RunBase(Settings):
     machine_fields: ClassVar[tuple[str, ...]] = ("devices", "nodes")
 
     name: Name
+    images: Name  # SHARDS, or an entry of pretrain.image_sets
     encoder: Literal["resnet18", "resnet50", "resnet18_cifar", "vit_small_16", "vit_tiny_test"]
     seed: int
     epochs: Positive

@@ -8,7 +8,8 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from scripts.lib.recipe import Settings
-from scripts.pretrain.run_base import Positive, Range, ReferenceLoss, RunBase, Share
+from scripts.pretrain.run_base import SHARDS, Positive, Range, ReferenceLoss, RunBase, Share
+from scripts.pretrain.settings_images import DecodeLimits, ImageSet
 from scripts.pretrain.settings_multicrop import DinoRun, SwavRun
 
 __all__ = ["ReferenceLoss", "RunBase"]  # from here for those who ask for "the settings of pretrain"
@@ -135,4 +136,16 @@ class TrainSettings(Settings):
 class PretrainSettings(Settings):
     """`pretrain:`"""
 
+    image_sets: tuple[ImageSet, ...]
+    index_images: DecodeLimits
     runs: tuple[Run, ...]
+
+    @model_validator(mode="after")
+    def _image_sets_exist(self) -> PretrainSettings:
+        known = [SHARDS, *(images.name for images in self.image_sets)]
+        for run in self.runs:
+            if run.images not in known:
+                raise ValueError(
+                    f"runs.{run.name}: there is no image set {run.images}; images is one of {', '.join(known)}"
+                )
+        return self

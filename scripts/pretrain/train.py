@@ -1,4 +1,4 @@
-"""Train one encoder without labels on the shards, from its checkpoint when an earlier attempt was interrupted.
+"""Train one encoder without labels, from its checkpoint when an earlier attempt was interrupted.
 
 The result depends on recipe, code, images, torch and machine, and on nothing else: not on the number of loader
 processes and not on interruptions.
@@ -30,8 +30,8 @@ from scripts.pretrain.checkpoints import remove_checkpoints
 from scripts.pretrain.contract import Method
 from scripts.pretrain.cost import Cost, device_name
 from scripts.pretrain.engine import Place, check_images, train_method
-from scripts.pretrain.run_base import RunBase
-from scripts.pretrain.shard_images import ImageList, list_images
+from scripts.pretrain.run_base import SHARDS, RunBase
+from scripts.pretrain.shard_images import ImageList, list_image_set, list_images
 
 LOG = logging.getLogger(__name__)
 
@@ -56,6 +56,22 @@ def load_run(recipe: str) -> tuple[Any, ModuleType]:
             "snakemake -p prints"
         ) from None
     return read_recipe(module.Recipe, recipe).run, module
+
+
+def open_images(run: RunBase, shards: Sequence[Path], indexes: Sequence[Path], root: str) -> ImageList:
+    """Return the images that `run.images` names.
+
+    Raises:
+        UserError: they are not there, or the flags are those of the other kind.
+    """
+    if run.images == SHARDS and not root:
+        return list_images(shards, indexes)
+    if run.images == SHARDS or not root or len(indexes) != 1 or shards:
+        raise UserError(
+            f"run {run.name} trains on {run.images}: shards need --shards and --indexes, an image set needs --root and "
+            "its one index under --indexes; copy the command that snakemake -p prints"
+        )
+    return list_image_set(run.images, Path(root), indexes[0])
 
 
 def run_key(recipe: str, run: Any, images: ImageList) -> str:
@@ -86,6 +102,7 @@ def describe_encoder(run: RunBase, method: str, image_size: int, images: int, ep
         "image_size": image_size,
         "epochs": epochs,
         "images": images,
+        "images_of": run.images,
     }
 
 
@@ -94,7 +111,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = step_parser(__doc__)
     parser.add_argument("--recipe", required=True, help="TrainSettings as JSON")
     parser.add_argument("--shards", nargs="*", default=[], type=Path)
-    parser.add_argument("--indexes", nargs="*", default=[], type=Path)
+    parser.add_argument("--indexes", nargs="*", default=[], type=Path, help="of the shards, or of the image set alone")
+    parser.add_argument("--root", default="", help="the folder of the run's image set; empty: the shards")
     parser.add_argument("--threads", required=True, type=int, help="threads of torch; one less loader processes")
     parser.add_argument("--encoder", required=True, type=Path)
     parser.add_argument("--untrained", required=True, type=Path, help="the encoder before the first step")
@@ -107,7 +125,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         log_to_file(flags.log)
     run, module = load_run(flags.recipe)
 
-    images = list_images(flags.shards, flags.indexes)
+    images = open_images(run, flags.shards, flags.indexes, flags.root)
     check_images(run, len(images))
     LOG.info(
         "run %s: %s, %s, %d images, %d epochs of %d steps of %d images",

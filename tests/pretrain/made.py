@@ -20,6 +20,7 @@ from scripts.lib.tars import TarWriter
 RUN: dict[str, Any] = {
     "name": "tiny",
     "method": "moco_v2",
+    "images": "shards",
     "encoder": "resnet18",
     "seed": 0,
     "epochs": 3,

@@ -26,6 +26,7 @@ CROP: dict[str, Any] = {
 SMALL = {**CROP, "count": 3, "image_size": 16, "crop_scale": [0.05, 0.3]}
 SHARED: dict[str, Any] = {
     "name": "tiny",
+    "images": "shards",
     "encoder": "resnet18",
     "seed": 0,
     "epochs": 3,

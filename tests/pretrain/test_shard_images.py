@@ -10,13 +10,15 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from scripts.lib.errors import UserError
+from scripts.pretrain import index_images, shard_images
 from scripts.pretrain.backends.pil import to_tensor
 from scripts.pretrain.contract import ViewDraws
 from scripts.pretrain.epoch_batches import EpochBatches, epoch_order
 from scripts.pretrain.settings import MocoAugmentation
-from scripts.pretrain.shard_images import ShardImages, list_images
+from scripts.pretrain.shard_images import ShardImages, list_image_set, list_images
 from scripts.pretrain.views import IndependentViews
 from tests.pretrain.made import RUN, drawing, make_shards
+from tests.pretrain.made_images import folder_of, recipe_of, tar_of
 
 VIEWS = IndependentViews(MocoAugmentation.model_validate_json(json.dumps(RUN["augmentation"])), "pil", count=2)
 
@@ -103,3 +105,57 @@ def test_shard_that_is_short_or_missing(tmp_path: Path) -> None:
         list_images(tars, indexes)
     with pytest.raises(UserError, match=r"names shard 00000, but --shards has no 00000\.tar"):
         list_images([], indexes)
+
+
+def indexed(folder: Path, root: Path, kind: str, **values: object) -> Path:
+    recipe = recipe_of(kind, **values)
+    index_images.main(["--recipe", recipe, "--root", str(root), "--out", str(folder / "other.parquet")])
+    return folder / "other.parquet"
+
+
+@pytest.mark.parametrize("kind", ["folder", "tars"])
+def test_an_image_set_is_read_like_shards(tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    contents = {f"{number % 3}/{number}.jpg": drawing(number) for number in range(12)} | {"notes.txt": b"no picture"}
+    root = tmp_path / "set"
+    if kind == "folder":
+        index = indexed(tmp_path, folder_of(root, contents), kind)
+    else:
+        names = sorted(contents)
+        tar_of(root / "a.tar", {name: contents[name] for name in names[:5]})
+        tar_of(root / "b.tar", {name: contents[name] for name in names[5:]})
+        index = indexed(tmp_path, root, kind, files=["a.tar", "b.tar"])
+    images = list_image_set("other", root, index)
+    ids = images.table["image_id"].to_pylist()
+    assert len(images) == 12 and ids == sorted(ids)
+    monkeypatch.setattr(shard_images, "MAX_OPEN", 3)
+    dataset = ShardImages(images, VIEWS, 0)
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    assert {dataset.read(index) for index in range(12)} == {drawing(number) for number in range(12)}
+    assert dataset.read(0) == pickle.loads(pickle.dumps(dataset)).read(0)
+    assert len(list(Path("/proc/self/fd").iterdir())) - before <= 3
+    sampler = EpochBatches(len(images), 4, 1, 0, 0)
+    loaded = [list(DataLoader(dataset, batch_sampler=sampler, num_workers=workers)) for workers in (0, 2)]
+    assert same(loaded[0], loaded[1]) and len(loaded[0]) == 3
+    # The place of the set changes nothing.
+    expected = dataset[0, 4][1]
+    root.rename(tmp_path / "moved")
+    moved = list_image_set("other", tmp_path / "moved", index)
+    assert moved.digest == images.digest
+    assert torch.equal(ShardImages(moved, VIEWS, 0)[0, 4][1], expected)
+    with pytest.raises(UserError, match=r"no folder .*set \(key `path`"):
+        list_image_set("other", root, index)
+
+
+def test_an_image_set_that_changed(tmp_path: Path) -> None:
+    root = folder_of(tmp_path / "set", {f"{number}.jpg": drawing(number) for number in range(3)})
+    index = indexed(tmp_path, root, "folder")
+    images = list_image_set("other", root, index)
+    first = images.table["container"].to_pylist()[0]
+    (root / first).write_bytes(bytes(len(drawing(int(first[0])))))
+    with pytest.raises(UserError, match=rf"{first} does not decode .*the set other changed since.*delete .*other\.par"):
+        ShardImages(images, _plain, 0)[0, 0]
+    (root / first).unlink()
+    with pytest.raises(UserError, match=rf"{first} does not decode .*No such file"):
+        ShardImages(images, _plain, 0)[0, 0]
+    with pytest.raises(UserError, match=rf"{first} is missing or shorter than the \d+ bytes .* index the set anew"):
+        list_image_set("other", root, index)

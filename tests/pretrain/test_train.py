@@ -86,6 +86,7 @@ def test_what_a_run_leaves(shards: Shards, uninterrupted: Path) -> None:
         "image_size": 32,
         "epochs": 3,
         "images": IMAGES,
+        "images_of": "shards",
     }
     assert load_encoder(uninterrupted / "untrained.safetensors")[1]["epochs"] == 0
     model = torchvision.models.resnet18(weights=None)

@@ -109,6 +109,7 @@ def train_recipe(queue_size: int, name: str = "run_one") -> str:
     run = {
         "name": name,
         "method": "moco_v2",
+        "images": "shards",
         "encoder": "resnet18",
         "seed": 0,
         "epochs": 2,
