@@ -194,7 +194,9 @@ def test_training_moved_the_encoder_and_the_loss(demo: Path) -> None:
 def test_results_have_every_encoder_and_protocol(demo: Path) -> None:
     results = pd.read_csv(demo / "results/evaluate/collect_results.csv")
     assert list(results.columns) == list(RESULT_COLUMNS)
-    assert set(results.run) == {RUN, f"{RUN}-untrained"}
+    assert set(results.run) == {RUN, f"{RUN}-head", f"{RUN}-untrained"}
+    after = results[results.run == f"{RUN}-head"]
+    assert {name.split("_")[0] for name in after.protocol} == {"knn", "rank"}
     assert {name.split("_")[0] for name in results.protocol} == {"knn", "linear", "low", "few", "kmeans", "rank"}
     shares = results[~results.metric.isin(["ari", "effective_rank"])]
     assert shares.value.between(0, 100).all()
@@ -204,7 +206,7 @@ def test_results_have_every_encoder_and_protocol(demo: Path) -> None:
 
 def test_every_pair_of_encoders_is_compared(demo: Path) -> None:
     pairs = pd.read_csv(demo / "results/evaluate/compare_encoders.csv")
-    assert set(pairs.run) == {RUN} and set(pairs.other) == {f"{RUN}-untrained"}
+    assert set(pairs.run) == {RUN, f"{RUN}-head"} and set(pairs.other) == {f"{RUN}-head", f"{RUN}-untrained"}
     assert (pairs.low <= pairs.difference).all() and (pairs.difference <= pairs.high).all()
 
 

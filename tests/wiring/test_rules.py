@@ -88,7 +88,9 @@ def test_the_paper_plans_without_torch(tmp_path: Path) -> None:
     for rule in ("download", "inspect_images", "detect_faces", "detect_people", "judge", "write_shards"):
         assert jobs[rule] == 256, rule
     assert jobs["train"] == 7
-    assert jobs["knn"] == jobs["linear_probe"] == 7 * 2 * 2  # runs, trained or not, tasks
+    assert jobs["linear_probe"] == 7 * 2 * 2  # runs, trained or not, tasks
+    assert jobs["knn"] == jobs["rank_me"] == 7 * 3 * 2  # and after the head
+    assert jobs["apply_head"] == 7 * 2
 
 
 def test_a_wrong_key_is_one_paragraph(tmp_path: Path) -> None:
