@@ -5,6 +5,7 @@
 #      results/pretrain/train/{run}/head.safetensors               its projection head
 #      results/pretrain/train/{run}/metrics.csv
 #      results/pretrain/train/{run}/cost.json                      time and hardware: the one output that differs between runs
+#      results/pretrain/write_model_card/{run}.md                  quotes it
 # last.ckpt in the same folder is not declared, because Snakemake deletes the declared outputs of a failed job: an
 # interrupted run continues from it.
 
@@ -67,3 +68,28 @@ rule train:
         " --root={resources.root:q}"
         " --threads {threads} --encoder {output.encoder} --untrained {output.untrained} --head {output.head}"
         " --metrics {output.metrics} --cost {output.cost} --log {log}"
+
+
+# Metadata and leak rate are of the shards: a run on an image set has neither.
+rule write_model_card:
+    input:
+        encoder="results/pretrain/train/{run}/encoder.safetensors",
+        head="results/pretrain/train/{run}/head.safetensors",
+        cost="results/pretrain/train/{run}/cost.json",
+        metadata=lambda wc: PLAN.if_curated(wc.run, ["results/shard/write_metadata/metadata.parquet"]),
+        leak_rate=lambda wc: PLAN.if_curated(wc.run, PLAN.leak_rate),
+    output:
+        "results/pretrain/write_model_card/{run}.md",
+    log:
+        "logs/pretrain/write_model_card/{run}.log",
+    conda:
+        "../envs/data.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        recipe=lambda wc: PLAN.write_model_card_recipe(wc.run),
+        code=PLAN.code("pretrain.write_model_card"),
+    shell:
+        "python -m scripts.pretrain.write_model_card --recipe {params.recipe:q} --encoder {input.encoder} --head {input.head}"
+        " --cost {input.cost} --metadata={input.metadata:q} --leak-rate={input.leak_rate:q} --out {output} > {log} 2>&1"

@@ -13,6 +13,7 @@ from scripts.lib.recipe import write_recipe
 from scripts.plan.outside import present
 from scripts.pretrain.run_base import SHARDS
 from scripts.pretrain.settings import Run, TrainSettings
+from scripts.pretrain.settings_card import WriteModelCardSettings
 from scripts.pretrain.settings_images import ImageSet, IndexImagesSettings
 
 UNTRAINED = "-untrained"  # cannot be part of a run's name, as the next
@@ -67,6 +68,24 @@ class PretrainPlan:
         if found is None:
             raise UserError(f"pretrain.image_sets has no entry {name}; name it in the config")
         return found
+
+    def if_curated(self, name: str, paths: list[str]) -> list[str]:
+        """Return `paths`, which are of the shards, for a run that trains on these, else nothing."""
+        return paths if self._runs[name].images == SHARDS else []
+
+    def write_model_card_recipe(self, name: str) -> str:
+        """Return the recipe of `write_model_card` for one run."""
+        run, card = self._runs[name], self.config.shard.card
+        title, version = (card.title, card.version) if run.images == SHARDS else (run.images, "")
+        settings = WriteModelCardSettings(
+            run=run, expected=run.expected, data_title=title, data_version=version, contact=card.contact
+        )
+        return write_recipe(settings)
+
+    @property
+    def model_cards(self) -> list[str]:
+        """The model cards of all runs."""
+        return [f"results/pretrain/write_model_card/{run}.md" for run in self._runs]
 
     def train_recipe(self, name: str) -> str:
         """Return the recipe of `train` for one run."""

@@ -91,7 +91,7 @@ def run_key(recipe: str, run: Any, images: ImageList) -> str:
     return hashlib.sha256(canonical_json(facts).encode()).hexdigest()
 
 
-def describe_encoder(run: RunBase, method: str, image_size: int, images: int, epochs: int) -> dict[str, Any]:
+def describe_encoder(run: RunBase, method: str, image_size: int, images: ImageList, epochs: int) -> dict[str, Any]:
     """Return what an encoder's file says about itself."""
     return {
         "encoder": run.encoder,
@@ -101,8 +101,9 @@ def describe_encoder(run: RunBase, method: str, image_size: int, images: int, ep
         "std": list(IMAGENET_STD),
         "image_size": image_size,
         "epochs": epochs,
-        "images": images,
+        "images": len(images),
         "images_of": run.images,
+        "images_digest": images.digest,
     }
 
 
@@ -133,13 +134,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     )  # fmt: skip
     method: Method = module.build_method(run)
     size = run.image_size
-    save_encoder(flags.untrained, method.encoder(), describe_encoder(run, run.method, size, len(images), epochs=0))
+    save_encoder(flags.untrained, method.encoder(), describe_encoder(run, run.method, size, images, epochs=0))
 
     cost = Cost(device_name(flags.threads), processes=1)
     place = Place(flags.encoder.parent, run_key(flags.recipe, run, images), flags.threads, cost)
     metrics = train_method(run, method, images, place)
     metrics.write(flags.metrics)
-    about = describe_encoder(run, run.method, size, len(images), run.epochs)
+    about = describe_encoder(run, run.method, size, images, run.epochs)
     save_encoder(flags.encoder, method.encoder(), about)
     save_head(flags.head, method.projection_head(), about)
     cost.write(flags.cost, run.epochs * (len(images) // run.batch_size) * run.batch_size)

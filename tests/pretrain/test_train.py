@@ -87,6 +87,7 @@ def test_what_a_run_leaves(shards: Shards, uninterrupted: Path) -> None:
         "epochs": 3,
         "images": IMAGES,
         "images_of": "shards",
+        "images_digest": list_images(*shards).digest,
     }
     assert load_encoder(uninterrupted / "untrained.safetensors")[1]["epochs"] == 0
     model = torchvision.models.resnet18(weights=None)

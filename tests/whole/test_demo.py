@@ -191,6 +191,15 @@ def test_training_moved_the_encoder_and_the_loss(demo: Path) -> None:
     assert not torch.equal(trained["conv1.weight"], untrained["conv1.weight"])
 
 
+def test_the_model_card_names_the_images_of_the_shards(demo: Path, funnel: dict) -> None:
+    card = (demo / f"results/pretrain/write_model_card/{RUN}.md").read_text(encoding="utf-8")
+    dataset = (demo / "results/shard/write_card.md").read_text(encoding="utf-8")
+    found = re.search(r"SHA-256 `([0-9a-f]{64})` over", dataset)
+    assert found is not None and found[1] in card
+    assert f"{funnel['kept']:,} images" in card and "CC0" in card
+    assert "device-hours in all, measured" in card
+
+
 def test_results_have_every_encoder_and_protocol(demo: Path) -> None:
     results = pd.read_csv(demo / "results/evaluate/collect_results.csv")
     assert list(results.columns) == list(RESULT_COLUMNS)
