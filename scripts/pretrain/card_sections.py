@@ -150,17 +150,22 @@ def deviation_section(card: WriteModelCardSettings) -> list[str]:
     return ["## Differences from the official code", "", *table]
 
 
+def hours(value: float) -> str:
+    """Return hours with two digits after the point, small ones with two digits."""
+    return f"{value:,.2f}" if value >= 1 else f"{value:.2g}"
+
+
 def cost_section(cost: RunCost) -> list[str]:
     """Return software, hardware and time, as measured."""
     devices = [
-        (markdown_text(each.device), f"{each.processes:,}", f"{each.wall_seconds / 3600:,.2f}") for each in cost.devices
+        (markdown_text(each.device), f"{each.processes:,}", hours(each.wall_seconds / 3600)) for each in cost.devices
     ]
     software = ", ".join(f"{markdown_text(name)} {markdown_text(version)}" for name, version in cost.software.items())
     sessions = "one session" if cost.sessions == 1 else f"{cost.sessions:,} sessions"
     return [
         "## Software, hardware and cost",
         "",
-        f"{software}. {cost.images_seen:,} images seen in {sessions}, {cost.device_hours:,.2f} device-hours in all, "
+        f"{software}. {cost.images_seen:,} images seen in {sessions}, {hours(cost.device_hours)} device-hours in all, "
         "measured; work that a kill undid is not counted. These figures are the one thing that differs when the run is "
         "repeated.",
         "",

@@ -29,7 +29,8 @@ def device_name(threads: int) -> str:
         return torch.cuda.get_device_name()
     facts = CPU_FACTS.read_text(encoding="utf-8", errors="replace") if CPU_FACTS.exists() else ""
     found = re.search(r"^model name\s*:\s*(.+)$", facts, re.MULTILINE)
-    return f"{found[1].strip() if found else platform.machine()}, {threads} threads"
+    name = found[1].strip() if found else platform.machine()
+    return f"{name}, {threads} thread{'s' if threads > 1 else ''}"
 
 
 class Cost:

@@ -26,7 +26,7 @@ def _method(*names: str) -> Holds:
 
 
 def _splits(run: Any) -> bool:
-    return getattr(run, "bn_splits", 1) > 1
+    return getattr(run, "bn_splits", 1) > 1 and run.encoder.startswith("resnet")
 
 
 DEVIATIONS = (

@@ -151,6 +151,7 @@ def test_which_deviations_apply() -> None:
     assert numbers(made.recipe(**plain)) == []
     assert numbers(made.recipe(**plain, augmentation_backend="opencv", accumulation_steps=2)) == [70, 72]
     assert numbers(made.recipe()) == [14, 29, 71]
+    assert numbers(made.recipe(encoder="vit_tiny_test", augmentation_backend="opencv")) == [39, 70, 71]  # no BatchNorm
     assert numbers(made.recipe("moco_v2_cld", **plain)) == [32]
     assert numbers(made.recipe("simclr", memory_format="contiguous", images="x")) == [35, 80]
     assert numbers(made_multicrop.recipe("swav")) == [36, 37, 71]
