@@ -54,6 +54,10 @@ LOADERS = {  # encoder → lines that make `model`, ready for the weights; docs/
         *_SMALL_STEM,
     ],
     "vit_small_16": ["import timm", 'model = timm.create_model("vit_small_patch16_224", num_classes=0)'],
+    "resnet_tiny_test": [  # for tests: nobody else's layout
+        "from scripts.lib.architectures.resnet import build",
+        'model = build("resnet_tiny_test")',
+    ],
     "vit_tiny_test": [
         "from timm.models.vision_transformer import VisionTransformer",
         "model = VisionTransformer(img_size=32, patch_size=8, embed_dim=64, depth=2, num_heads=4, num_classes=0)",

@@ -3,6 +3,9 @@
 The file holds `Recipe`, the settings that `--recipe` is parsed as, and `build_method(run)`, which returns a `Method`.
 Two things keep a run independent of interruptions and of the number of workers: a method keeps all its state (queue,
 centre, EMA) in parameters and buffers, and all its draws are functions of (seed, step) or (seed, epoch, image, view).
+A third makes it independent of the number of devices: `training_step` sees one process's slice of a micro-batch, and
+what it needs of the others it asks of `scripts.pretrain.ranks`. State changes in `begin_step` and `end_step` alone, so
+that all micro-batches of a step see the same.
 """
 
 from __future__ import annotations
@@ -34,6 +37,11 @@ class Position:
     epochs: int
 
     @property
+    def next(self) -> Position:
+        """Return the position one step later."""
+        return Position(self.step + 1, self.steps_per_epoch, self.epochs)
+
+    @property
     def epoch(self) -> int:
         """Return the epoch of this step, from 0."""
         return self.step // self.steps_per_epoch
@@ -51,6 +59,7 @@ class Method(LightningModule, ABC):
     metric_names: tuple[str, ...] = ()
     make_views: MakeViews
     position: Position
+    part: int = 0  # the micro-batch of the step, from 0
 
     @abstractmethod
     def encoder(self) -> nn.Module:
@@ -64,15 +73,22 @@ class Method(LightningModule, ABC):
     def learning_rate(self, position: Position) -> float:
         """Return the learning rate of the step at `position`."""
 
+    def networks(self) -> list[nn.Module]:
+        """Return the networks that take the time of a step: what `compile` compiles."""
+        return [self.encoder()]
+
     def begin_step(self, position: Position, optimizer: torch.optim.Optimizer) -> None:
-        """Take note of the position and set what follows a schedule; called before each step."""
+        """Take note of the position and set what follows a schedule; called before a step's first micro-batch."""
         self.position = position
         for group in optimizer.param_groups:
             group["lr"] = self.learning_rate(position)
+
+    def end_step(self) -> None:
+        """Change what the next step sees (queue, centre, teacher); called after the optimiser's step."""
 
 
 def normalised(views: Tensor) -> Tensor:
     """Return uint8 views [n, 3, h, w] as the float input of an encoder: scaled to 0-1, ImageNet mean and deviation."""
     mean = torch.tensor(IMAGENET_MEAN, device=views.device).view(1, 3, 1, 1)
     std = torch.tensor(IMAGENET_STD, device=views.device).view(1, 3, 1, 1)
-    return (views.float().div_(255).sub_(mean).div_(std)).contiguous(memory_format=torch.channels_last)
+    return views.float().div_(255).sub_(mean).div_(std)

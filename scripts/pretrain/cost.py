@@ -23,9 +23,9 @@ TIMES = " x "  # between the number of processes and their device
 CPU_FACTS = Path("/proc/cpuinfo")
 
 
-def device_name(threads: int) -> str:
+def device_name(threads: int, gpu: bool) -> str:
     """Return the model of the GPU, or of the CPU and how many threads are used; never the name of a machine."""
-    if torch.cuda.is_available():
+    if gpu:
         return torch.cuda.get_device_name()
     facts = CPU_FACTS.read_text(encoding="utf-8", errors="replace") if CPU_FACTS.exists() else ""
     found = re.search(r"^model name\s*:\s*(.+)$", facts, re.MULTILINE)

@@ -1,104 +1,53 @@
 """Train any method: Lightning moves and steps; position, schedules, metrics and checkpoints are functions of the step.
 
 Lightning's own resume loses samples in mid-epoch (docs/decisions.md#28), so it is given one long epoch that
-holds the steps still to do, and what a run needs to continue is saved and restored here.
+holds the steps still to do, and what a run needs to continue is saved and restored by `Steps`.
 """
 
 from __future__ import annotations
 
 import logging
+import os
 import warnings
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
-from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch.utils.data import DataLoader
 
-from scripts.lib.draws import derived_seed
 from scripts.lib.errors import UserError
-from scripts.pretrain.checkpoints import State, load_checkpoint, save_checkpoint
+from scripts.pretrain.batch_norm import synchronise_batch_norms
+from scripts.pretrain.checkpoints import load_checkpoint
 from scripts.pretrain.contract import Method, Position
 from scripts.pretrain.cost import Cost
-from scripts.pretrain.epoch_batches import EpochBatches
+from scripts.pretrain.epoch_batches import EpochBatches, Share
+from scripts.pretrain.machine import PRECISIONS, Place
 from scripts.pretrain.metrics import Metrics
 from scripts.pretrain.progress import Progress
-from scripts.pretrain.settings import RunBase
+from scripts.pretrain.run_base import RunBase
 from scripts.pretrain.shard_images import ImageList, ShardImages
+from scripts.pretrain.steps import Steps
 
 LOG = logging.getLogger(__name__)
-PRECISIONS: dict[str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
-    "fp32": "32-true",
-    "bf16": "bf16-mixed",
-    "fp16": "16-mixed",
-}
 
 
-@dataclass(frozen=True)
-class Place:
-    """Where a run computes and where it leaves its checkpoints."""
+class Prepare(Callback):
+    """Fits the networks to the machine, once the processes know each other and before the optimiser is made."""
 
-    folder: Path
-    key: str  # what a checkpoint must carry to be continued from
-    threads: int
-    cost: Cost
+    def __init__(self, run: RunBase, place: Place) -> None:
+        self.run, self.place = run, place
 
-    @property
-    def workers(self) -> int:
-        """Return the number of loader processes; the training process itself needs one thread."""
-        return self.threads - 1
-
-    @property
-    def machine(self) -> str:
-        """Return what equal bits depend on besides the key."""
-        return torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU, {self.threads} threads"
-
-
-class Steps(Callback):
-    """What happens around each step."""
-
-    def __init__(self, run: RunBase, metrics: Metrics, progress: Progress, place: Place, start: Position) -> None:
-        self.run, self.metrics, self.progress, self.place, self.position = run, metrics, progress, place, start
-        self.restored: State | None = None
-
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Put back what only exists once Lightning has set up: the optimiser's state and the loss scale."""
-        if self.restored is not None:
-            trainer.optimizers[0].load_state_dict(self.restored["optimizer"])
-            if self.restored["scaler"]:
-                trainer.precision_plugin.load_state_dict(self.restored["scaler"])
-            self.restored = None
-
-    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        """Set schedules, and the global generator for methods with dropout, as functions of the step."""
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Lay out memory, share BatchNorm's statistics, compile."""
         assert isinstance(pl_module, Method)
-        torch.manual_seed(derived_seed(self.run.seed, "step", self.position.step))
-        pl_module.begin_step(self.position, trainer.optimizers[0])
-
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        """Count the step, note its metrics, save when it is time."""
-        loss = self.metrics.record(self.position, trainer.optimizers[0].param_groups[0]["lr"], outputs)
-        done = Position(self.position.step + 1, self.position.steps_per_epoch, self.position.epochs)
-        self.progress.step(self.position, loss)
-        self.position = done
-        if done.step % self.run.checkpoint_every_steps == 0 or done.step % done.steps_per_epoch == 0:
-            self._save(trainer, pl_module)
-
-    def _save(self, trainer: Trainer, module: LightningModule) -> None:
-        state = {
-            "step": self.position.step,
-            "machine": self.place.machine,
-            "module": module.state_dict(),
-            "optimizer": trainer.optimizers[0].state_dict(),
-            "scaler": trainer.precision_plugin.state_dict(),
-            "metrics": self.metrics.state(),
-            "cost": self.place.cost.state(),
-        }
-        save_checkpoint(self.place.folder, self.place.key, state)
+        if self.run.memory_format == "channels_last":
+            pl_module.to(memory_format=torch.channels_last)
+        if self.place.world > 1:
+            synchronise_batch_norms(pl_module, torch_kernels=self.place.accelerator == "gpu")
+        if self.run.compile:
+            for network in pl_module.networks():
+                network.compile()
 
 
 def check_images(run: RunBase, count: int) -> None:
@@ -111,14 +60,14 @@ def check_images(run: RunBase, count: int) -> None:
         )
 
 
-def train_method(run: RunBase, method: Method, images: ImageList, place: Place) -> Metrics:
+def train_method(run: RunBase, method: Method, images: ImageList, place: Place, cost: Cost) -> Metrics:
     """Train `method` in place for all epochs of `run`, from its checkpoint when there is one; return the metrics.
 
     Raises:
-        UserError: too few images, a damaged shard, a loss that is not finite, or a precision that this machine lacks.
+        UserError: too few images, a damaged shard, a loss that is not finite, or a stop before the end.
     """
     check_images(run, len(images))
-    torch.set_num_threads(place.threads)
+    torch.set_num_threads(place.process_threads)
     start = Position(0, len(images) // run.batch_size, run.epochs)
     metrics = Metrics(method.metric_names, start.total_steps)
     state = load_checkpoint(place.folder, place.key)
@@ -126,7 +75,7 @@ def train_method(run: RunBase, method: Method, images: ImageList, place: Place) 
         start = Position(state["step"], start.steps_per_epoch, start.epochs)
         method.load_state_dict(state["module"])
         metrics.restore(state["metrics"])
-        place.cost.restore(state["cost"])
+        cost.restore(state["cost"])
         LOG.info("continues after step %d of %d (%s)", start.step, start.total_steps, place.folder)
         if state["machine"] != place.machine:
             LOG.warning(
@@ -136,7 +85,7 @@ def train_method(run: RunBase, method: Method, images: ImageList, place: Place) 
             )
     if start.step < start.total_steps:
         progress = Progress(start, run.batch_size)
-        steps = Steps(run, metrics, progress, place, start)
+        steps = Steps(run, metrics, progress, place, start, cost=cost)
         steps.restored = state
         _fit(run, method, images, place, steps)
         progress.close()
@@ -144,34 +93,30 @@ def train_method(run: RunBase, method: Method, images: ImageList, place: Place) 
 
 
 def _fit(run: RunBase, method: Method, images: ImageList, place: Place, steps: Steps) -> None:
-    gpu = torch.cuda.is_available()
-    if run.precision == "fp16" and not gpu:
-        raise UserError(
-            f"run {run.name} asks for precision fp16, which needs a GPU, and this machine shows none; set precision to "
-            "fp32 or bf16, or run on a GPU node"
-        )
+    share = Share(place.rank, place.world, run.accumulation_steps)
+    first = steps.position.step
+    batches = EpochBatches(len(images), run.batch_size, run.epochs, seed=run.seed, start_step=first, share=share)
     loader = DataLoader(
         ShardImages(images, method.make_views, run.seed),
-        batch_sampler=EpochBatches(len(images), run.batch_size, run.epochs, run.seed, steps.position.step),
+        batch_sampler=batches,
         num_workers=place.workers,
-        pin_memory=gpu,
+        prefetch_factor=place.prefetch if place.workers else None,
+        pin_memory=place.accelerator == "gpu",
     )
-    quiet = logging.getLogger("lightning.pytorch")
-    level = quiet.level
-    quiet.setLevel(logging.WARNING)
     try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-            warnings.filterwarnings("ignore", message=".*LeafSpec.*is deprecated")  # Lightning's own use of torch
+        with _quiet_lightning():
             trainer = Trainer(
-                accelerator="gpu" if gpu else "cpu",
-                devices=1,
+                accelerator=place.accelerator,
+                devices=place.devices,
+                num_nodes=place.nodes,
+                strategy=place.strategy(),
+                plugins=[place.environment(os.environ)],
                 max_epochs=1,  # of Lightning's: all steps still to do
+                accumulate_grad_batches=run.accumulation_steps,
                 precision=PRECISIONS[run.precision],
                 deterministic="warn",  # bits repeat on one machine; an operation that cannot says so
                 benchmark=False,
-                callbacks=[steps],
-                plugins=[LightningEnvironment()],  # never reads SLURM's variables: one process, one device
+                callbacks=[Prepare(run, place), steps],
                 logger=False,
                 enable_checkpointing=False,
                 enable_progress_bar=False,
@@ -185,10 +130,25 @@ def _fit(run: RunBase, method: Method, images: ImageList, place: Place, steps: S
     except UserError as error:
         # A worker process hands its error over with a traceback in the text; the reader wants the last paragraph.
         raise UserError(str(error).rpartition("UserError: ")[2].strip()) from None
-    finally:
-        quiet.setLevel(level)
     if steps.position.step != steps.position.total_steps:
         raise UserError(
-            f"run {run.name} was stopped after step {steps.position.step} of {steps.position.total_steps}; run the "
-            "same command again, it continues from last.ckpt"
+            f"run {run.name} was stopped after step {steps.position.step} of {steps.position.total_steps} because "
+            f"{steps.stopped or 'Lightning ended early'}; run the same command again, it continues from last.ckpt"
         )
+
+
+@contextmanager
+def _quiet_lightning() -> Iterator[None]:
+    """Leave Lightning's warnings through, but not its notes on itself."""
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    levels = [each.level for each in loggers]
+    for each in loggers:
+        each.setLevel(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+            warnings.filterwarnings("ignore", message=".*LeafSpec.*is deprecated")  # Lightning's own use of torch
+            yield
+    finally:
+        for each, level in zip(loggers, levels, strict=True):
+            each.setLevel(level)

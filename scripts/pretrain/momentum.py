@@ -16,8 +16,9 @@ from torch.nn import functional
 
 from scripts.lib.draws import derived_seed, generator
 from scripts.lib.encoders import build_encoder, feature_dim
-from scripts.pretrain.batch_norm import split_batch_norms
-from scripts.pretrain.contract import Method, Position
+from scripts.pretrain import ranks
+from scripts.pretrain.batch_norm import average_running_statistics, split_batch_norms
+from scripts.pretrain.contract import Method, Position, normalised
 from scripts.pretrain.schedules import half_cosine
 from scripts.pretrain.settings import MomentumRun
 
@@ -38,9 +39,9 @@ def info_nce(query: Tensor, key: Tensor, queue: Tensor, temperature: float) -> t
     return functional.cross_entropy(logits, target), (logits.argmax(dim=1) == 0).float().mean()
 
 
-def key_order(count: int, seed: int, step: int) -> Tensor:
-    """Return the permutation in which the keys of a step go through f_k."""
-    return torch.from_numpy(generator(seed, "moco_v2 key order", step).permutation(count))
+def key_order(count: int, seed: int, micro_batch: int) -> Tensor:
+    """Return the permutation in which the keys of a micro-batch, counted since the run's start, go through f_k."""
+    return torch.from_numpy(generator(seed, "moco_v2 key order", micro_batch).permutation(count))
 
 
 class MomentumContrast(Method):
@@ -58,11 +59,13 @@ class MomentumContrast(Method):
             torch.manual_seed(derived_seed(run.seed, f"{run.method} head and queue"))
             head = build_head(feature_dim(run.encoder), run.feature_dim)
             queue = functional.normalize(torch.randn(run.feature_dim, run.queue_size), dim=0)  # d k
-        split_batch_norms(encoder, run.bn_splits)  # decisions.md#14
-        self.f_q = nn.Sequential(encoder, head).to(memory_format=torch.channels_last)
+        if run.bn_splits > 1:
+            split_batch_norms(encoder, run.bn_group)  # decisions.md#14
+        self.f_q = nn.Sequential(encoder, head)
         self.f_k = copy.deepcopy(self.f_q).requires_grad_(False)
         self.register_buffer("queue", queue)
         self.register_buffer("pointer", torch.zeros((), dtype=torch.long))
+        self.new_keys: list[Tensor] = []  # [n, d] of each micro-batch of this step
 
     def encoder(self) -> nn.Module:
         """Return the encoder of the queries."""
@@ -73,15 +76,37 @@ class MomentumContrast(Method):
         """Return the head of the queries."""
         return cast(nn.Sequential, self.f_q[1])
 
-    def keys(self, views: Tensor) -> Tensor:
-        """Return f_k of `views` [n, 3, s, s] as rows of length 1 [n, d].
+    def networks(self) -> list[nn.Module]:
+        """Return both encoders."""
+        f_k: nn.Module = self.f_k[0]
+        return [self.encoder(), f_k]
 
-        The views are shuffled over the groups of BatchNorm and the keys put back (MoCo section 3.3), so that the
-        group's statistics do not tell which key belongs to which query.
+    @torch.no_grad()
+    def keys(self, views: Tensor) -> Tensor:
+        """Return f_k of `views`, uint8 [n, 3, s, s], as rows of length 1 [n, d]; they enter the queue after the step.
+
+        The views are shuffled over the groups of BatchNorm, whatever the process that they came to, and the keys put
+        back (MoCo section 3.3), so that the group's statistics do not tell which key belongs to which query.
         """
-        order = key_order(len(views), self.run.seed, self.position.step).to(views.device)
-        shuffled = functional.normalize(self.f_k(views[order]).float(), dim=1)  # n d
-        return shuffled[torch.argsort(order)]
+        everyones = ranks.gathered(views)  # w·n 3 s s
+        micro_batch = self.position.step * self.run.accumulation_steps + self.part
+        order = key_order(len(everyones), self.run.seed, micro_batch).to(views.device)
+        shuffled = functional.normalize(self.f_k(normalised(ranks.own(everyones[order]))).float(), dim=1)  # n d
+        keys = ranks.gathered(shuffled)[torch.argsort(order)]  # w·n d
+        self.new_keys.append(keys)
+        return ranks.own(keys)
+
+    def begin_step(self, position: Position, optimizer: torch.optim.Optimizer) -> None:
+        """Set the learning rate, and let f_k follow before the keys are made."""
+        super().begin_step(position, optimizer)
+        self.update_f_k()
+
+    def end_step(self) -> None:
+        """Put the step's keys into the queue."""
+        for key in self.new_keys:
+            self.enqueue(key)
+        self.new_keys = []
+        average_running_statistics(self)
 
     @torch.no_grad()
     def update_f_k(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import Annotated, ClassVar, Literal, NamedTuple
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from scripts.lib.recipe import Settings
 
@@ -32,7 +32,7 @@ class RunBase(Settings):
 
     name: Name
     images: Name  # SHARDS, or an entry of pretrain.image_sets
-    encoder: Literal["resnet18", "resnet50", "resnet18_cifar", "vit_small_16", "vit_tiny_test"]
+    encoder: Literal["resnet18", "resnet50", "resnet18_cifar", "vit_small_16", "resnet_tiny_test", "vit_tiny_test"]
     seed: int
     epochs: Positive
     batch_size: Positive
@@ -51,6 +51,16 @@ class RunBase(Settings):
     expected: str  # printed in the report: the figure to compare with
 
     @property
+    def micro_batch(self) -> int:
+        """Return how many images go through the networks at once, over all processes."""
+        return self.batch_size // self.accumulation_steps
+
+    @property
+    def indivisible(self) -> int:
+        """Return how many images of a batch must not be parted between micro-batches or processes."""
+        return 1
+
+    @property
     @abstractmethod
     def image_size(self) -> int:
         """Side of the square views that the encoder is trained for, pixels; the largest where there are several."""
@@ -59,3 +69,12 @@ class RunBase(Settings):
     @abstractmethod
     def reference_loss(self) -> ReferenceLoss:
         """The line that the loss has to leave downwards."""
+
+    @model_validator(mode="after")
+    def _micro_batches_fit(self) -> RunBase:
+        if self.batch_size % (self.accumulation_steps * self.indivisible):
+            raise ValueError(
+                f"batch_size {self.batch_size} cannot be split into accumulation_steps {self.accumulation_steps} micro-"
+                f"batches of whole groups of {self.indivisible} images"
+            )
+        return self

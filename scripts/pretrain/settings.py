@@ -60,7 +60,22 @@ class MomentumRun(RunBase):
             raise ValueError(f"queue_size {self.queue_size} is not a multiple of batch_size {self.batch_size}")
         if self.batch_size % self.bn_splits:
             raise ValueError(f"batch_size {self.batch_size} is not a multiple of bn_splits {self.bn_splits}")
+        if self.bn_splits > 1 and self.micro_batch == self.bn_group:
+            raise ValueError(
+                f"accumulation_steps {self.accumulation_steps} leaves one of {self.bn_splits} bn_splits to a micro-"
+                "batch, so that keys have no other group to be shuffled into; take at most half as many steps"
+            )
         return self
+
+    @property
+    def bn_group(self) -> int:
+        """Return how many images share BatchNorm's statistics."""
+        return max(1, self.batch_size // self.bn_splits)
+
+    @property
+    def indivisible(self) -> int:
+        """BatchNorm's group, unless it is the batch: then statistics are synchronised."""
+        return self.bn_group if self.bn_splits > 1 else 1
 
 
 class MocoV2Run(MomentumRun):
@@ -93,6 +108,16 @@ class MocoV2CldRun(MomentumRun):
             raise ValueError(f"batch_size {self.batch_size} is not a multiple of cluster_splits {self.cluster_splits}")
         return self
 
+    @property
+    def cluster_group(self) -> int:
+        """Return how many images are clustered together."""
+        return max(1, self.batch_size // self.cluster_splits)
+
+    @property
+    def indivisible(self) -> int:
+        """The least number of images that holds whole groups of BatchNorm and of k-means."""
+        return math.lcm(super().indivisible, self.cluster_group if self.cluster_splits > 1 else 1)
+
 
 class SimclrRun(RunBase):
     """SimCLR (Chen et al. 2020)."""
@@ -115,7 +140,7 @@ class SimclrRun(RunBase):
     @property
     def reference_loss(self) -> ReferenceLoss:
         """One right answer among the 2N - 1 other views, all equal."""
-        return ReferenceLoss(math.log(2 * self.batch_size - 1), f"ln(2N - 1), N = {self.batch_size:,}")
+        return ReferenceLoss(math.log(2 * self.micro_batch - 1), f"ln(2N - 1), N = {self.micro_batch:,}")
 
     @model_validator(mode="after")
     def _warmup_ends(self) -> SimclrRun:

@@ -10,6 +10,7 @@ import hashlib
 import importlib
 import json
 import logging
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,7 +30,8 @@ from scripts.lib.step import log_to_file, run_step, step_parser
 from scripts.pretrain.checkpoints import remove_checkpoints
 from scripts.pretrain.contract import Method
 from scripts.pretrain.cost import Cost, device_name
-from scripts.pretrain.engine import Place, check_images, train_method
+from scripts.pretrain.engine import check_images, train_method
+from scripts.pretrain.machine import launched_rank, place_of
 from scripts.pretrain.run_base import SHARDS, RunBase
 from scripts.pretrain.shard_images import ImageList, list_image_set, list_images
 
@@ -114,7 +116,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--shards", nargs="*", default=[], type=Path)
     parser.add_argument("--indexes", nargs="*", default=[], type=Path, help="of the shards, or of the image set alone")
     parser.add_argument("--root", default="", help="the folder of the run's image set; empty: the shards")
-    parser.add_argument("--threads", required=True, type=int, help="threads of torch; one less loader processes")
+    parser.add_argument("--threads", required=True, type=int, help="of a node: a device has one, its loaders the rest")
+    parser.add_argument("--devices", default=1, type=int, help="GPUs of a node; one process each")
+    parser.add_argument("--nodes", default=1, type=int, help="more than one: start it by srun or torchrun")
+    parser.add_argument("--accelerator", default="auto", choices=["auto", "cpu"], help="auto: GPUs where there are any")
     parser.add_argument("--encoder", required=True, type=Path)
     parser.add_argument("--untrained", required=True, type=Path, help="the encoder before the first step")
     parser.add_argument("--head", required=True, type=Path, help="the projection head, for figures after it")
@@ -122,30 +127,35 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--cost", required=True, type=Path, help="what the run took (JSON)")
     parser.add_argument("--log", type=Path, help="also write the log to this file; the terminal keeps its bar")
     flags = parser.parse_args(argv)
-    if flags.log is not None:
+    if launched_rank(os.environ) > 0:
+        logging.getLogger().setLevel(logging.WARNING)  # one process speaks for all
+    elif flags.log is not None:
         log_to_file(flags.log)
     run, module = load_run(flags.recipe)
-
     images = open_images(run, flags.shards, flags.indexes, flags.root)
     check_images(run, len(images))
+    machine = {name: getattr(flags, name) for name in ("threads", "devices", "nodes", "accelerator")}
+    place = place_of(run, flags.encoder.parent, run_key(flags.recipe, run, images), **machine)
+    first = place.rank == 0  # which alone writes
     LOG.info(
-        "run %s: %s, %s, %d images, %d epochs of %d steps of %d images",
+        "run %s: %s, %s, %d images, %d epochs of %d steps of %d images; %s",
         run.name, run.method, run.encoder, len(images), run.epochs, len(images) // run.batch_size, run.batch_size,
+        place.machine,
     )  # fmt: skip
     method: Method = module.build_method(run)
     size = run.image_size
-    save_encoder(flags.untrained, method.encoder(), describe_encoder(run, run.method, size, images, epochs=0))
-
-    cost = Cost(device_name(flags.threads), processes=1)
-    place = Place(flags.encoder.parent, run_key(flags.recipe, run, images), flags.threads, cost)
-    metrics = train_method(run, method, images, place)
-    metrics.write(flags.metrics)
-    about = describe_encoder(run, run.method, size, images, run.epochs)
-    save_encoder(flags.encoder, method.encoder(), about)
-    save_head(flags.head, method.projection_head(), about)
-    cost.write(flags.cost, run.epochs * (len(images) // run.batch_size) * run.batch_size)
-    remove_checkpoints(place.folder)
-    LOG.info("wrote %s", flags.encoder)
+    if first:
+        save_encoder(flags.untrained, method.encoder(), describe_encoder(run, run.method, size, images, epochs=0))
+    cost = Cost(device_name(place.process_threads, gpu=place.accelerator == "gpu"), place.world)
+    metrics = train_method(run, method, images, place, cost)
+    if first:
+        metrics.write(flags.metrics)
+        about = describe_encoder(run, run.method, size, images, run.epochs)
+        save_encoder(flags.encoder, method.encoder(), about)
+        save_head(flags.head, method.projection_head(), about)
+        cost.write(flags.cost, run.epochs * (len(images) // run.batch_size) * run.batch_size)
+        remove_checkpoints(place.folder)
+        LOG.info("wrote %s", flags.encoder)
 
 
 if __name__ == "__main__":

@@ -95,9 +95,11 @@ def test_one_step_does_what_the_paper_says() -> None:
     centre = reference.centre.clone()
     loss = distillation_loss(student.view(5, 8, 40), teacher.view(2, 8, 40), centre, 0.1, 0.07)  # epoch 1
     assert torch.allclose(got["loss"], loss, atol=1e-5)
-    assert torch.allclose(dino.centre, 0.9 * centre + 0.1 * teacher.mean(dim=0), atol=1e-6)  # after it was used
     got["loss"].backward()
     assert all(each.grad is not None for each in dino.student.parameters())
+    assert torch.equal(dino.centre, centre)  # other micro-batches of the step see the same
+    dino.end_step()
+    assert torch.allclose(dino.centre, 0.9 * centre + 0.1 * teacher.mean(dim=0), atol=1e-6)
     assert all(each.grad is None for each in dino.teacher.parameters())
     assert 0 < float(got["teacher_entropy"]) < math.log(40) and float(got["feature_std"]) > 0
     assert set(dino.state_dict()) >= {"centre", "teacher.0.cls_token", "student.1.last_layer.weight_g"}

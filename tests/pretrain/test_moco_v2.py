@@ -86,13 +86,15 @@ def test_one_step_does_what_the_paper_says() -> None:
         k[order] = functional.normalize(reference.f_k(normalised(views[1])[order]), dim=1)
     loss, accuracy = info_nce(q, k, reference.queue, 0.2)
     assert torch.allclose(got["loss"], loss, atol=1e-4) and torch.equal(got["accuracy"], accuracy)
+    assert torch.equal(moco.queue, reference.queue)  # other micro-batches of the step see the same
+    got["loss"].backward()
+    moco.end_step()
     assert torch.allclose(moco.queue[:, :8], k.T, atol=1e-4)
     assert torch.equal(moco.queue[:, 8:], reference.queue[:, 8:]) and int(moco.pointer) == 8
     for name, parameter in reference.f_k.named_parameters():
         assert torch.allclose(moco.f_k.get_parameter(name), parameter, atol=1e-7)
     # Statistics of BatchNorm are each network's own, not averaged.
     assert not torch.equal(moco.f_k[0].bn1.running_mean, moco.f_q[0].bn1.running_mean)
-    got["loss"].backward()
     assert all(p.grad is not None for p in moco.f_q.parameters()) and all(p.grad is None for p in moco.f_k.parameters())
 
 
@@ -108,10 +110,10 @@ def test_queue_is_a_ring() -> None:
 
 def test_keys_come_back_in_order_and_the_order_depends_on_the_step() -> None:
     moco = method(bn_splits=1)
-    views = normalised(batch()[1])
+    views = batch()[1]
     moco.position = Position(0, 3, 3)
     with torch.no_grad():
-        plain = functional.normalize(moco.f_k(views), dim=1)
+        plain = functional.normalize(moco.f_k(normalised(views)), dim=1)
         assert torch.allclose(moco.keys(views), plain, atol=1e-5)
     orders = [key_order(8, 0, step).tolist() for step in range(20)]
     assert all(sorted(order) == list(range(8)) for order in orders)

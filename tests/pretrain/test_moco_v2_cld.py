@@ -170,10 +170,11 @@ def test_one_step_does_what_the_paper_says() -> None:
     assert torch.allclose(got["instance_loss"], instance, atol=1e-4)
     assert torch.allclose(got["cld_loss"], groups, atol=1e-4)
     assert torch.allclose(got["loss"], instance + 0.25 * groups, atol=1e-4)
+    got["loss"].backward()
+    cld.end_step()
     assert torch.allclose(cld.queue[:, :8], k.T, atol=1e-4)
     assert torch.equal(cld.queue[:, 8:], reference.queue[:, 8:]) and int(cld.pointer) == 8
     assert set(got) == {"loss", *cld.metric_names}
-    got["loss"].backward()
     learnt = [*cld.f_q.parameters(), *cld.group_layer.parameters()]
     assert all(p.grad is not None for p in learnt) and all(p.grad is None for p in cld.f_k.parameters())
     optimised = {id(p) for group in cld.configure_optimizers().param_groups for p in group["params"]}

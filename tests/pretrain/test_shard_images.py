@@ -13,7 +13,7 @@ from scripts.lib.errors import UserError
 from scripts.pretrain import index_images, shard_images
 from scripts.pretrain.backends.pil import to_tensor
 from scripts.pretrain.contract import ViewDraws
-from scripts.pretrain.epoch_batches import EpochBatches, epoch_order
+from scripts.pretrain.epoch_batches import WHOLE, EpochBatches, epoch_order
 from scripts.pretrain.settings import MocoAugmentation
 from scripts.pretrain.shard_images import ShardImages, list_image_set, list_images
 from scripts.pretrain.views import IndependentViews
@@ -25,7 +25,7 @@ VIEWS = IndependentViews(MocoAugmentation.model_validate_json(json.dumps(RUN["au
 
 def batches(folder: Path, workers: int, start: int = 0, seed: int = 0) -> list[list[Tensor]]:
     images = list_images(*make_shards(folder, 20))
-    sampler = EpochBatches(len(images), 8, 2, seed, start)
+    sampler = EpochBatches(len(images), 8, 2, seed=seed, start_step=start, share=WHOLE)
     return list(DataLoader(ShardImages(images, VIEWS, seed), batch_sampler=sampler, num_workers=workers))
 
 
@@ -72,8 +72,8 @@ def test_views_differ_between_epochs_views_and_images(tmp_path: Path) -> None:
 
 
 def test_every_epoch_sees_each_image_once_and_drops_the_rest() -> None:
-    steps = list(EpochBatches(20, 8, 3, 0, 0))
-    assert len(steps) == len(EpochBatches(20, 8, 3, 0, 0)) == 6
+    steps = list(EpochBatches(20, 8, 3, seed=0, start_step=0, share=WHOLE))
+    assert len(steps) == len(EpochBatches(20, 8, 3, seed=0, start_step=0, share=WHOLE)) == 6
     for epoch in range(3):
         items = [item for step in steps[2 * epoch : 2 * epoch + 2] for item in step]
         assert {each for each, _ in items} == {epoch} and len({index for _, index in items}) == 16

@@ -102,17 +102,16 @@ def test_head_norm_sees_all_crops_and_the_backbone_one_size_at_a_time() -> None:
 
 def test_queue_shifts_newest_first_and_is_used_once_full() -> None:
     swav = method()
-    z = [functional.normalize(random(8, 16, seed=seed).float(), dim=1) for seed in range(5)]
+    z = [functional.normalize(random(2, 8, 16, seed=seed).float(), dim=2) for seed in range(5)]
     for number in range(5):
         swav.position = Position(3 + number, 3, 3)  # the queue begins at epoch 1, step 3
-        before = swav.queue[1].clone()
-        scores = swav.scores(z[number]).detach()
-        found = swav.assignment(1, z[number], scores)
-        rows = torch.cat([swav.scores(before), scores]) if number >= 3 else scores
-        assert torch.equal(found, sinkhorn(rows.detach(), 0.05, 3)[-8:]), number
-        filled = torch.cat([*reversed(z[: number + 1]), torch.zeros(24, 16)])[:24]
-        assert torch.equal(swav.queue[1], filled)
-    assert not swav.queue[0].any()  # each assigned crop has its own
+        scores = swav.scores(z[number][1]).detach()
+        rows = torch.cat([swav.scores(swav.queue[1]), scores]) if number >= 3 else scores
+        assert torch.equal(swav.assignment(1, scores), sinkhorn(rows.detach(), 0.05, 3)[-8:]), number
+        swav.new = [z[number][:, :4], z[number][:, 4:]]  # of two micro-batches
+        swav.end_step()
+        filled = torch.cat([*reversed(z[: number + 1]), torch.zeros(2, 24, 16)], dim=1)[:, :24]
+        assert torch.equal(swav.queue, filled)  # each assigned crop has its own
 
 
 @pytest.mark.parametrize(("step", "queue_size"), [(2, 24), (8, 0)])

@@ -21,6 +21,7 @@ from scripts.lib.architectures.vit import VisionTransformer, initialise_linear
 from scripts.lib.draws import derived_seed
 from scripts.lib.encoders import build_encoder, feature_dim
 from scripts.lib.recipe import Settings
+from scripts.pretrain import ranks
 from scripts.pretrain.contract import Method, Position
 from scripts.pretrain.metrics import feature_std
 from scripts.pretrain.multi_crop import MultiCrop, forward_by_size
@@ -114,11 +115,12 @@ class Dino(Method):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derived_seed(run.seed, "dino head"))
             head = Head(run)
-        self.student = nn.Sequential(encoder, head).to(memory_format=torch.channels_last)
+        self.student = nn.Sequential(encoder, head)
         self.teacher = copy.deepcopy(self.student).requires_grad_(False)
         if isinstance(encoder, VisionTransformer):
             encoder.set_drop_path(run.drop_path)  # the student's only
         self.register_buffer("centre", torch.zeros(run.output_dim))  # k
+        self.new_means: list[Tensor] = []  # [k], teacher's outputs of each micro-batch of this step
 
     def encoder(self) -> nn.Module:
         """Return the teacher's encoder, as officially; decisions.md#38."""
@@ -128,6 +130,10 @@ class Dino(Method):
     def projection_head(self) -> nn.Sequential:
         """Return the teacher's three layers, up to the bottleneck."""
         return cast(Head, self.teacher[1]).mlp
+
+    def networks(self) -> list[nn.Module]:
+        """Return both encoders."""
+        return [self.student[0], self.teacher[0]]
 
     def training_step(self, batch: list[Tensor], batch_idx: int) -> dict[str, Tensor]:
         """Return loss and metrics of one step; `batch` holds the crops, uint8 [n, 3, s, s] each."""
@@ -141,16 +147,11 @@ class Dino(Method):
         # ln k when all outputs are equally likely, 0 when one has all images: the two ways to collapse.
         target = functional.softmax((teacher - self.centre) / temperature, dim=2)
         entropy = torch.special.entr(target).sum(dim=2).mean()
-        self.update_centre(teacher)  # after it was used
+        self.new_means.append(teacher.mean(dim=(0, 1)))
         # Of the first crop: 1 when the features fill the sphere, 0 when all images have the same.
         first = functional.normalize(features[: len(batch[0])].float(), dim=1)  # n d
         spread = feature_std(first)
         return {"loss": loss, "teacher_entropy": entropy, "feature_std": spread}
-
-    @torch.no_grad()
-    def update_centre(self, teacher: Tensor) -> None:
-        """Move the centre towards the mean of the teacher's outputs [t, n, k]."""
-        self.centre.lerp_(teacher.mean(dim=(0, 1)), 1 - self.run.centre_momentum)
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Clip gradients; leave the last layer as it is at first: no gradient, hence no weight decay either."""
@@ -159,10 +160,17 @@ class Dino(Method):
             if "last_layer" in name and self.position.epoch < self.run.freeze_last_layer_epochs:
                 parameter.grad = None
 
-    def optimizer_step(self, *arguments: Any, **named: Any) -> None:
-        """Let the optimiser step, then the teacher follow."""
-        super().optimizer_step(*arguments, **named)
+    def end_step(self) -> None:
+        """Let the centre and the teacher follow."""
+        self.update_centre()
         self.update_teacher()
+
+    @torch.no_grad()
+    def update_centre(self) -> None:
+        """Move the centre towards the mean of the teacher's outputs in this step, after it was used."""
+        mean = ranks.averaged(torch.stack(self.new_means).mean(dim=0))  # k
+        self.centre.lerp_(mean, 1 - self.run.centre_momentum)
+        self.new_means = []
 
     @torch.no_grad()
     def update_teacher(self) -> None:

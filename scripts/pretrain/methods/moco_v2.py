@@ -11,7 +11,6 @@ config.yaml. f_k, the queue and InfoNCE are in scripts/pretrain/momentum.py.
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -45,14 +44,10 @@ class MocoV2(MomentumContrast):
 
     def training_step(self, batch: list[Tensor], batch_idx: int) -> dict[str, Tensor]:
         """Return loss and metrics of one step; `batch` holds the two views, uint8 [n, 3, s, s]."""
-        view_q, view_k = (normalised(view) for view in batch)
-        query = functional.normalize(self.f_q(view_q).float(), dim=1)  # n d
-        with torch.no_grad():
-            self.update_f_k()  # before the keys are made
-            key = self.keys(view_k)  # n d
-        # The clone keeps what `backward` needs from `enqueue`.
-        loss, accuracy = info_nce(query, key, self.queue.clone(), self.run.temperature)
-        self.enqueue(key)
+        view_q, view_k = batch
+        query = functional.normalize(self.f_q(normalised(view_q)).float(), dim=1)  # n d
+        key = self.keys(view_k)  # n d
+        loss, accuracy = info_nce(query, key, self.queue, self.run.temperature)
         return {"loss": loss, "accuracy": accuracy, "feature_std": feature_std(query)}
 
 

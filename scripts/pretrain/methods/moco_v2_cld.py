@@ -23,6 +23,7 @@ from scripts.lib.draws import derived_seed
 from scripts.lib.encoders import feature_dim
 from scripts.lib.heads import NormedLinear
 from scripts.lib.recipe import Settings
+from scripts.pretrain import ranks
 from scripts.pretrain.contract import normalised
 from scripts.pretrain.metrics import feature_std
 from scripts.pretrain.momentum import MomentumContrast, info_nce
@@ -113,25 +114,23 @@ class MocoV2Cld(MomentumContrast):
     def training_step(self, batch: list[Tensor], batch_idx: int) -> dict[str, Tensor]:
         """Return loss and metrics of one step; `batch` holds the views of q, k and q2, uint8 [n, 3, s, s]."""
         run = self.run
-        view_q, view_k, view_q2 = (normalised(view) for view in batch)
-        query, group = self.features(view_q)  # n d
-        query_2, group_2 = self.features(view_q2)  # n d
-        with torch.no_grad():
-            self.update_f_k()  # before the keys are made
-            key = self.keys(view_k)  # n d
-        queue = self.queue.clone()  # keeps what `backward` needs from `enqueue`
-        loss_1, accuracy = info_nce(query, key, queue, run.temperature)
-        loss_2, _ = info_nce(query_2, key, queue, run.temperature)
+        view_q, view_k, view_q2 = batch
+        query, group = self.features(normalised(view_q))  # n d
+        query_2, group_2 = self.features(normalised(view_q2))  # n d
+        key = self.keys(view_k)  # n d
+        loss_1, accuracy = info_nce(query, key, self.queue, run.temperature)
+        loss_2, _ = info_nce(query_2, key, self.queue, run.temperature)
         instance = (loss_1 + loss_2) / 2
+        if run.cluster_splits == 1:
+            group, group_2 = (ranks.gathered_with_gradient(each) for each in (group, group_2))  # w·n d
         cld = cld_loss(
             group,
             group_2,
             clusters=run.clusters,
             iterations=run.cluster_iterations,
             temperature=run.cluster_temperature,
-            splits=run.cluster_splits,
+            splits=len(group) // run.cluster_group if run.cluster_splits > 1 else 1,
         )
-        self.enqueue(key)
         loss = instance + run.cluster_weight * cld
         spread = feature_std(query)
         return {

@@ -21,6 +21,7 @@ from torch.nn import functional
 from scripts.lib.draws import derived_seed
 from scripts.lib.encoders import build_encoder, feature_dim
 from scripts.lib.recipe import Settings
+from scripts.pretrain import ranks
 from scripts.pretrain.contract import Method, Position, normalised
 from scripts.pretrain.lars import Lars
 from scripts.pretrain.metrics import feature_std
@@ -65,7 +66,7 @@ class Simclr(Method):
         super().__init__()
         self.run = run
         self.make_views = IndependentViews(run.augmentation, run.augmentation_backend, count=2)
-        self.f = build_encoder(run.encoder, run.seed).to(memory_format=torch.channels_last)
+        self.f = build_encoder(run.encoder, run.seed)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derived_seed(run.seed, "simclr head"))
             width = feature_dim(run.encoder)
@@ -85,7 +86,8 @@ class Simclr(Method):
         """Return loss and metrics of one step; `batch` holds the two views, uint8 [n, 3, s, s]."""
         views = normalised(torch.cat(batch))  # 2n 3 s s: one pass, BatchNorm over all views (OFFICIAL)
         features = functional.normalize(self.g(self.f(views)).float(), dim=1)  # 2n d
-        loss, accuracy = nt_xent(features, self.run.temperature)
+        everyones = ranks.gathered_with_gradient(features).view(ranks.world(), 2, -1, features.shape[1])  # w 2 n d
+        loss, accuracy = nt_xent(everyones.transpose(0, 1).flatten(0, 2), self.run.temperature)
         return {"loss": loss, "accuracy": accuracy, "feature_std": feature_std(features)}
 
     def learning_rate(self, position: Position) -> float:

@@ -21,6 +21,7 @@ from torch.nn import functional
 from scripts.lib.draws import derived_seed
 from scripts.lib.encoders import build_encoder, feature_dim
 from scripts.lib.recipe import Settings
+from scripts.pretrain import ranks
 from scripts.pretrain.contract import Method, Position
 from scripts.pretrain.larc import Larc
 from scripts.pretrain.metrics import feature_std
@@ -42,15 +43,15 @@ def sinkhorn(scores: Tensor, epsilon: float, iterations: int) -> Tensor:
     """Return soft assignments [n, k] of rows to prototypes, rows of sum 1, columns of nearly equal sums.
 
     Args:
-        scores: [n, k], cosines.
+        scores: [n, k], cosines; the prototypes' shares are equal over all processes' rows.
         epsilon: smaller is harder. Scores are not shifted before `exp`, as officially: e^(1/0.05) = 5e8 fits 32 bits.
         iterations: of scaling prototypes, then images.
     """
     plan = torch.exp(scores.float() / epsilon).T  # k n
-    plan = plan / plan.sum()
-    prototypes, images = plan.shape
+    plan = plan / ranks.summed(plan.sum())
+    prototypes, images = len(plan), plan.shape[1] * ranks.world()
     for _ in range(iterations):
-        plan = plan / plan.sum(dim=1, keepdim=True) / prototypes
+        plan = plan / ranks.summed(plan.sum(dim=1, keepdim=True)) / prototypes
         plan = plan / plan.sum(dim=0, keepdim=True) / images
     return (plan * images).T  # n k
 
@@ -83,7 +84,7 @@ class Swav(Method):
         super().__init__()
         self.run = run
         self.make_views = MultiCrop(run.augmentation, run.augmentation_backend)
-        self.backbone = build_encoder(run.encoder, run.seed).to(memory_format=torch.channels_last)
+        self.backbone = build_encoder(run.encoder, run.seed)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derived_seed(run.seed, "swav head and prototypes"))
             self.head = nn.Sequential(
@@ -95,6 +96,7 @@ class Swav(Method):
             self.prototypes = nn.Linear(run.feature_dim, run.prototypes, bias=False)
         # Newest first. Zeros until it is full, and not used before (`assignment`).
         self.register_buffer("queue", torch.zeros(len(ASSIGNED), run.queue_size, run.feature_dim))  # a q d
+        self.new: list[Tensor] = []  # [a, n, d] of each micro-batch of this step
 
     def encoder(self) -> nn.Module:
         """Return the encoder without the head."""
@@ -106,13 +108,13 @@ class Swav(Method):
 
     def training_step(self, batch: list[Tensor], batch_idx: int) -> dict[str, Tensor]:
         """Return loss and metrics of one step; `batch` holds the crops, uint8 [n, 3, s, s] each."""
-        with torch.no_grad():
-            self.prototypes.weight.copy_(functional.normalize(self.prototypes.weight, dim=1))  # k d
         features = forward_by_size(self.backbone, batch)  # v·n w
         z = functional.normalize(self.head(features).float(), dim=1)  # v·n d
         scores = self.scores(z).view(len(batch), len(batch[0]), -1)  # v n k
         z = z.detach().view(len(batch), len(batch[0]), -1)  # v n d
-        q = torch.stack([self.assignment(crop, z[crop], scores[crop].detach()) for crop in ASSIGNED])  # a n k
+        q = torch.stack([self.assignment(crop, scores[crop].detach()) for crop in ASSIGNED])  # a n k
+        if self.queue_age >= 0:
+            self.new.append(torch.stack([ranks.gathered(z[crop]) for crop in ASSIGNED]))  # a w·n d
         loss = swapped_loss(scores, q, self.run.temperature)
         # ln k when every image belongs equally to all prototypes: collapse.
         entropy = torch.special.entr(q).sum(dim=2).mean()
@@ -125,19 +127,36 @@ class Swav(Method):
         with torch.autocast(z.device.type, enabled=False):
             return functional.linear(z, self.prototypes.weight)
 
-    @torch.no_grad()
-    def assignment(self, crop: int, z: Tensor, scores: Tensor) -> Tensor:
-        """Return the assignments [n, k] of an assigned crop, z [n, d], scores [n, k]; z enters the queue afterwards.
-
-        The queue begins at an epoch and takes part once it is full, with scores by the prototypes of now.
-        """
+    @property
+    def queue_age(self) -> int:
+        """Return the number of steps since the queue began to fill; negative before and without one."""
         since = self.position.step - self.run.queue_from_epoch * self.position.steps_per_epoch
-        if self.run.queue_size > 0 and since >= 0:
-            queue = self.queue[crop]  # q d
-            if since * self.run.batch_size >= self.run.queue_size:
-                scores = torch.cat([self.scores(queue), scores])  # q+n k
-            queue.copy_(torch.cat([z, queue[: -len(z)]]))
-        return sinkhorn(scores, self.run.sinkhorn_epsilon, self.run.sinkhorn_iterations)[-len(z) :]
+        return since if self.run.queue_size > 0 else -1
+
+    @torch.no_grad()
+    def assignment(self, crop: int, scores: Tensor) -> Tensor:
+        """Return the assignments [n, k] of an assigned crop with scores [n, k].
+
+        The queue takes part once it is full, with scores by the prototypes of now.
+        """
+        count = len(scores)
+        if self.queue_age >= 0 and self.queue_age * self.run.batch_size >= self.run.queue_size:
+            scores = torch.cat([self.scores(ranks.own(self.queue[crop])), scores])  # q/w+n k
+        return sinkhorn(scores, self.run.sinkhorn_epsilon, self.run.sinkhorn_iterations)[-count:]
+
+    @torch.no_grad()
+    def begin_step(self, position: Position, optimizer: torch.optim.Optimizer) -> None:
+        """Set the learning rate, and the prototypes' lengths to 1."""
+        super().begin_step(position, optimizer)
+        self.prototypes.weight.copy_(functional.normalize(self.prototypes.weight, dim=1))  # k d
+
+    @torch.no_grad()
+    def end_step(self) -> None:
+        """Put the step's features into the queue, newest first."""
+        if self.new:
+            newest = torch.cat(self.new, dim=1)  # a b d
+            self.queue.copy_(torch.cat([newest, self.queue[:, : -newest.shape[1]]], dim=1))
+        self.new = []
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Leave the prototypes as they are at first: no gradient, hence no weight decay and no momentum either."""

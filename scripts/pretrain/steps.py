@@ -1,0 +1,119 @@
+"""What happens around each step, as one Lightning callback."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from torch import Tensor
+
+from scripts.lib.draws import derived_seed
+from scripts.lib.errors import UserError
+from scripts.pretrain import ranks
+from scripts.pretrain.checkpoints import State, save_checkpoint
+from scripts.pretrain.contract import Method, Position
+from scripts.pretrain.cost import Cost
+from scripts.pretrain.interruption import Interruption
+from scripts.pretrain.machine import Place
+from scripts.pretrain.metrics import Metrics
+from scripts.pretrain.progress import Progress
+from scripts.pretrain.run_base import RunBase
+
+LOG = logging.getLogger(__name__)
+
+
+class Steps(Callback):
+    """Sets what a step depends on, notes what came out of it, and saves."""
+
+    def __init__(
+        self, run: RunBase, metrics: Metrics, progress: Progress, place: Place, start: Position, *, cost: Cost
+    ) -> None:
+        self.run, self.metrics, self.progress, self.place, self.position = run, metrics, progress, place, start
+        self.cost = cost
+        self.restored: State | None = None
+        self.stopped: str | None = None  # why, when it was before the end
+        self._interruption = Interruption()
+        self._parts: list[Mapping[str, Tensor]] = []  # what the micro-batches of this step returned
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Put back what only exists once Lightning has set up: the optimiser's state and the loss scale."""
+        if trainer.world_size != self.place.world:
+            raise UserError(
+                f"run {self.run.name} was to train in {self.place.world} processes, and {trainer.world_size} came up"
+            )
+        starts = ranks.gathered(torch.tensor([self.position.step], device=pl_module.device))
+        if not bool((starts == self.position.step).all()):
+            raise UserError(
+                f"the processes of run {self.run.name} found different checkpoints in {self.place.folder} (steps "
+                f"{starts.tolist()}): its file system shows old content. Wait a minute and run the same command again"
+            )
+        if self.restored is not None:
+            trainer.optimizers[0].load_state_dict(self.restored["optimizer"])
+            if self.restored["scaler"]:
+                trainer.precision_plugin.load_state_dict(self.restored["scaler"])
+            self.restored = None
+        self._interruption.watch()  # after Lightning has set its own
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        """Set schedules, and the global generator for methods with dropout, as functions of the step."""
+        assert isinstance(pl_module, Method)
+        part = pl_module.part = len(self._parts)
+        draw = (self.position.step * self.run.accumulation_steps + part) * self.place.world + ranks.rank()
+        torch.manual_seed(derived_seed(self.run.seed, "step", draw))
+        if part == 0:
+            pl_module.begin_step(self.position, trainer.optimizers[0])
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Count the step, note its metrics, save when it is time."""
+        assert isinstance(pl_module, Method)
+        self._parts.append(outputs)
+        if len(self._parts) < self.run.accumulation_steps:
+            return
+        pl_module.end_step()
+        loss = self.metrics.record(self.position, trainer.optimizers[0].param_groups[0]["lr"], self._means())
+        self.progress.step(self.position, loss)
+        self.position = done = self.position.next
+        reason = self._interruption.reason()
+        stop = ranks.anywhere(reason is not None) and done.step < done.total_steps
+        if stop or done.step % self.run.checkpoint_every_steps == 0 or done.step % done.steps_per_epoch == 0:
+            self._save(trainer, pl_module)
+        if stop:
+            self.stopped = reason or "another process was asked to stop"
+            trainer.should_stop = True
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Give the signals back."""
+        self._interruption.release()
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Give the signals back."""
+        self._interruption.release()
+
+    def _means(self) -> dict[str, Tensor]:
+        """Return the means over the step's micro-batches and the processes."""
+        names = list(self._parts[0])
+        values = torch.stack([torch.stack([part[name].detach().float() for name in names]) for part in self._parts])
+        means = ranks.averaged(values.mean(dim=0))
+        self._parts = []
+        # Lightning has divided the loss by the number of micro-batches already.
+        scale = {"loss": self.run.accumulation_steps}
+        return {name: mean * scale.get(name, 1) for name, mean in zip(names, means, strict=True)}
+
+    def _save(self, trainer: Trainer, module: LightningModule) -> None:
+        if ranks.rank() > 0:
+            return  # all hold the same
+        state = {
+            "step": self.position.step,
+            "machine": self.place.machine,
+            "module": module.state_dict(),
+            "optimizer": trainer.optimizers[0].state_dict(),
+            "scaler": trainer.precision_plugin.state_dict(),
+            "metrics": self.metrics.state(),
+            "cost": self.cost.state(),
+        }
+        save_checkpoint(self.place.folder, self.place.key, state)
