@@ -1,6 +1,7 @@
 # make setup   the pinned environment in .venv          make demo    the whole road on generated data
 # make test    everything that CI runs                  make photos  the same on the real photographs of UNPEOPLED_SHARED
 # make check   lint, types, format                      make lock    resolve requirements/*.in anew
+# make tune    thresholds from labelled photographs     make cifar10 published figures of CIFAR-10, on a GPU
 
 PYTHON ?= python3.11
 VENV := .venv
@@ -9,10 +10,10 @@ CORES ?= 2
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup peers demo photos tune test test-slow check format lock clean
+.PHONY: help setup peers demo photos tune cifar10 test test-slow check format lock clean
 
 help:
-	@sed -n 's/^# //p' Makefile | head -4
+	@sed -n 's/^# //p' Makefile | head -5
 
 setup: $(STAMP)
 
@@ -35,6 +36,9 @@ photos: $(STAMP)
 
 tune: $(STAMP) # thresholds from the labelled photographs of UNPEOPLED_SHARED
 	$(BIN)/snakemake --cores $(CORES) --configfile scales/labelled.yaml -- results/filter/tune_threshold/figures.json
+
+cifar10: $(STAMP) # the check against published figures, on the tars of UNPEOPLED_SHARED; a GPU makes it an hour
+	$(BIN)/snakemake --cores $(CORES) --configfile scales/cifar10.yaml -- encoders
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -q

@@ -21,7 +21,17 @@ rule all:
         "results/evaluate/compare_encoders.csv",
         "results/shard/write_metadata/pass_metadata.csv",
         "results/shard/write_card.md",
+        PLAN.model_cards,
         PLAN.review_targets,
+
+
+# Encoders, their cards, curves and figures alone: for images that need no curation (scales/cifar10.yaml).
+rule encoders:
+    input:
+        "results/evaluate/collect_results.csv",
+        "results/evaluate/compare_encoders.csv",
+        PLAN.model_cards,
+        expand("results/report/draw_curves/{run}.svg", run=PLAN.runs),
 
 
 # The pages for reviewers and auditors alone; `all` makes them too.

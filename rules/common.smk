@@ -27,5 +27,5 @@ wildcard_constraints:
     shard=r"\d{5}",
     images=r"[a-z][a-z0-9_]*",
     run=r"[a-z][a-z0-9_]*",
-    encoder=r"[a-z][a-z0-9_]*(-untrained)?",
+    encoder=r"[a-z][a-z0-9_]*(-untrained|-head)?",
     task=r"[a-z][a-z0-9_]*",

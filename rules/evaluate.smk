@@ -1,6 +1,7 @@
 # In:  encoders, labelled sets
 # Out: results/evaluate/sample_task/{task}.safetensors       train images that pretraining watches itself on
 #      results/evaluate/embed/{encoder}/{task}.safetensors   features of both splits, made once
+#      results/evaluate/apply_head/{run}/{task}.safetensors   the same after the projection head
 #      results/evaluate/collect_results.csv                  one row for each result (docs/tables.md)
 #      results/evaluate/compare_encoders.csv                 pairs of encoders, with intervals
 
@@ -73,6 +74,25 @@ rule embed:
     shell:
         "python -m scripts.evaluate.embed --recipe {params.recipe:q} --encoder {input.encoder} --items {input.listed}"
         " --paths {params.paths:q} --threads {threads} --out {output} > {log} 2>&1"
+
+
+rule apply_head:
+    input:
+        features="results/evaluate/embed/{run}/{task}.safetensors",
+        head="results/pretrain/train/{run}/head.safetensors",
+    output:
+        "results/evaluate/apply_head/{run}/{task}.safetensors",
+    log:
+        "logs/evaluate/apply_head/{run}/{task}.log",
+    conda:
+        "../envs/torch.yaml"
+    resources:
+        mem_mb=32000,
+        runtime=60,
+    params:
+        code=PLAN.code("evaluate.apply_head"),
+    shell:
+        "python -m scripts.evaluate.apply_head --features {input.features} --head {input.head} --out {output} > {log} 2>&1"
 
 
 rule collect_results:

@@ -1,4 +1,4 @@
-# In:  results/evaluate/embed/{encoder}/{task}.safetensors
+# In:  results/evaluate/embed/{encoder}/{task}.safetensors, for the encoder `<run>-head` results/evaluate/apply_head/
 # Out: results/evaluate/{protocol}/{encoder}/{task}.csv      rows of results
 #      results/evaluate/{protocol}/{encoder}/{task}.parquet  what was answered for each test image
 # Frozen protocols of the chapter `evaluate`: each reads the cached features and nothing else.
@@ -6,7 +6,7 @@
 
 rule knn:
     input:
-        "results/evaluate/embed/{encoder}/{task}.safetensors",
+        lambda wc: PLAN.features_path(wc.encoder, wc.task),
     output:
         rows="results/evaluate/knn/{encoder}/{task}.csv",
         predictions="results/evaluate/knn/{encoder}/{task}.parquet",
@@ -28,7 +28,7 @@ rule knn:
 
 rule linear_probe:
     input:
-        "results/evaluate/embed/{encoder}/{task}.safetensors",
+        lambda wc: PLAN.features_path(wc.encoder, wc.task),
     output:
         rows="results/evaluate/linear_probe/{encoder}/{task}.csv",
         predictions="results/evaluate/linear_probe/{encoder}/{task}.parquet",
@@ -51,7 +51,7 @@ rule linear_probe:
 
 rule sgd_probe:
     input:
-        "results/evaluate/embed/{encoder}/{task}.safetensors",
+        lambda wc: PLAN.features_path(wc.encoder, wc.task),
     output:
         rows="results/evaluate/sgd_probe/{encoder}/{task}.csv",
         predictions="results/evaluate/sgd_probe/{encoder}/{task}.parquet",
@@ -74,7 +74,7 @@ rule sgd_probe:
 
 rule low_shot:
     input:
-        "results/evaluate/embed/{encoder}/{task}.safetensors",
+        lambda wc: PLAN.features_path(wc.encoder, wc.task),
     output:
         rows="results/evaluate/low_shot/{encoder}/{task}.csv",
         predictions="results/evaluate/low_shot/{encoder}/{task}.parquet",
@@ -95,7 +95,7 @@ rule low_shot:
 
 rule few_shot:
     input:
-        "results/evaluate/embed/{encoder}/{task}.safetensors",
+        lambda wc: PLAN.features_path(wc.encoder, wc.task),
     output:
         "results/evaluate/few_shot/{encoder}/{task}.csv",
     log:
@@ -115,7 +115,7 @@ rule few_shot:
 
 rule linear_svm:
     input:
-        "results/evaluate/embed/{encoder}/{task}.safetensors",
+        lambda wc: PLAN.features_path(wc.encoder, wc.task),
     output:
         rows="results/evaluate/linear_svm/{encoder}/{task}.csv",
         predictions="results/evaluate/linear_svm/{encoder}/{task}.parquet",
@@ -136,7 +136,7 @@ rule linear_svm:
 
 rule cluster:
     input:
-        "results/evaluate/embed/{encoder}/{task}.safetensors",
+        lambda wc: PLAN.features_path(wc.encoder, wc.task),
     output:
         rows="results/evaluate/cluster/{encoder}/{task}.csv",
         predictions="results/evaluate/cluster/{encoder}/{task}.parquet",
@@ -157,7 +157,7 @@ rule cluster:
 
 rule rank_me:
     input:
-        "results/evaluate/embed/{encoder}/{task}.safetensors",
+        lambda wc: PLAN.features_path(wc.encoder, wc.task),
     output:
         "results/evaluate/rank_me/{encoder}/{task}.csv",
     log:

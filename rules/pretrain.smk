@@ -2,10 +2,13 @@
 # Out: results/pretrain/index_images/{images}.parquet               where the images of a set lie
 #      results/pretrain/train/{run}/encoder.safetensors            the trained encoder, torchvision layout
 #      results/pretrain/train/{run}/untrained_encoder.safetensors  the same before the first step
+#      results/pretrain/train/{run}/head.safetensors               its projection head
 #      results/pretrain/train/{run}/metrics.csv, monitor.csv       loss and the like; kNN and RankMe while it trains
 #      results/pretrain/train/{run}/trace.csv                      digests of images, weights and optimiser
 #      results/pretrain/train/{run}/views.png                      one batch's views, written before the first step
 #      results/pretrain/diagnose_run/{run}.json                    what they say, in words
+#      results/pretrain/train/{run}/cost.json                      time and hardware: the one output that differs between runs
+#      results/pretrain/write_model_card/{run}.md                  quotes it
 # last.ckpt in the same folder is not declared, because Snakemake deletes the declared outputs of a failed job: an
 # interrupted run continues from it.
 
@@ -40,10 +43,12 @@ rule train:
     output:
         encoder="results/pretrain/train/{run}/encoder.safetensors",
         untrained="results/pretrain/train/{run}/untrained_encoder.safetensors",
+        head="results/pretrain/train/{run}/head.safetensors",
         metrics="results/pretrain/train/{run}/metrics.csv",
         monitor="results/pretrain/train/{run}/monitor.csv",
         trace="results/pretrain/train/{run}/trace.csv",
         views="results/pretrain/train/{run}/views.png",
+        cost="results/pretrain/train/{run}/cost.json",
     log:
         "logs/pretrain/train/{run}.log",
     wildcard_constraints:
@@ -72,7 +77,8 @@ rule train:
     shell:
         "{resources.launch} python -m scripts.pretrain.train --recipe {params.recipe:q} --shards {input.shards}"
         " --indexes {input.indexes} --root={resources.root:q} --devices {resources.devices} --nodes {resources.nodes}"
-        " --threads {threads} --encoder {output.encoder} --untrained {output.untrained} --metrics {output.metrics}"
+        " --threads {threads} --encoder {output.encoder} --untrained {output.untrained} --head {output.head}"
+        " --metrics {output.metrics} --cost {output.cost}"
         " --monitor {output.monitor} --trace {output.trace} --views {output.views} --monitor-recipe={params.monitor:q}"
         " --monitor-sample={input.monitor_sample:q} --watch-folder logs/pretrain/train/{wildcards.run} --log {log}"
 
@@ -112,3 +118,28 @@ rule diagnose_run:
     shell:
         "python -m scripts.pretrain.diagnose_run --recipe {params.recipe:q} --metrics {input.metrics}"
         " --monitor {input.monitor} --out {output} > {log} 2>&1"
+
+
+# Metadata and leak rate are of the shards: a run on an image set has neither.
+rule write_model_card:
+    input:
+        encoder="results/pretrain/train/{run}/encoder.safetensors",
+        head="results/pretrain/train/{run}/head.safetensors",
+        cost="results/pretrain/train/{run}/cost.json",
+        metadata=lambda wc: PLAN.if_curated(wc.run, ["results/shard/write_metadata/metadata.parquet"]),
+        leak_rate=lambda wc: PLAN.if_curated(wc.run, PLAN.leak_rate),
+    output:
+        "results/pretrain/write_model_card/{run}.md",
+    log:
+        "logs/pretrain/write_model_card/{run}.log",
+    conda:
+        "../envs/data.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        recipe=lambda wc: PLAN.write_model_card_recipe(wc.run),
+        code=PLAN.code("pretrain.write_model_card"),
+    shell:
+        "python -m scripts.pretrain.write_model_card --recipe {params.recipe:q} --encoder {input.encoder} --head {input.head}"
+        " --cost {input.cost} --metadata={input.metadata:q} --leak-rate={input.leak_rate:q} --out {output} > {log} 2>&1"

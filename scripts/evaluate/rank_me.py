@@ -3,7 +3,7 @@
 RankMe (Garrido et al. 2023, *RankMe: assessing the downstream performance of pretrained self-supervised
 representations by their rank*, §3): exp of the entropy of the singular values, each divided by their sum. It lies
 between 1, where all features are one direction, and the number of dimensions. The paper computes it after the
-projection head; ours are the encoder's features, before it, because encoders are kept without their heads.
+projection head: that is the row of the encoder `<run>-head` (`apply_head`); the others are before it.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, get_args
 
 from pydantic import Field, model_validator
 
@@ -20,7 +20,8 @@ from scripts.evaluate.settings_protocols import (
 from scripts.lib.recipe import Settings
 
 # Frozen protocols, each a step of its own, in the order of the config.
-PROTOCOLS = ("knn", "linear_probe", "sgd_probe", "low_shot", "few_shot", "linear_svm", "cluster", "rank_me")
+ProtocolName = Literal["knn", "linear_probe", "sgd_probe", "low_shot", "few_shot", "linear_svm", "cluster", "rank_me"]
+PROTOCOLS: tuple[ProtocolName, ...] = get_args(ProtocolName)
 WITHOUT_PREDICTIONS = ("few_shot", "rank_me")  # their figures are no share of the test images
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
@@ -177,6 +178,7 @@ class EvaluateSettings(Settings):
     batch_size: Positive
     untrained: bool  # also evaluate each run's encoder as it was before its first step
     cache: CacheSettings
+    after_head: tuple[ProtocolName, ...]  # also run after the projection head, as the encoder `<run>-head`
     knn: KnnSettings | None
     linear_probe: LinearProbeSettings | None
     sgd_probe: SgdProbeSettings | None

@@ -7,21 +7,18 @@ so that the fingerprint of a run covers its own family alone.
 from __future__ import annotations
 
 import importlib
-import json
 import os
 from types import ModuleType
 from typing import Any
 
-import safetensors.torch
+import safetensors
 import torch
-from safetensors import safe_open
 from torch import nn
 
+from scripts.lib.described_weights import read_description, read_weights, save_weights
 from scripts.lib.draws import derived_seed
 from scripts.lib.encoder_names import family_of
 from scripts.lib.errors import UserError
-from scripts.lib.files import replacing
-from scripts.lib.recipe import canonical_json
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -61,14 +58,10 @@ def save_encoder(path: str | os.PathLike[str], encoder: nn.Module, description: 
     """Write weights as safetensors.
 
     `description` needs the key `encoder` (a name that `build_encoder` knows) and should say the run and its input's
-    `mean`, `std` and `image_size`. It is stored as one metadata text, because several keys are written in an order that
-    changes.
+    `mean`, `std` and `image_size`.
     """
     architecture(description["encoder"])
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in sorted(encoder.state_dict().items())}
-    with replacing(path) as private:
-        # `save_file` would leave a file that only its owner can read.
-        private.write_bytes(safetensors.torch.save(tensors, metadata={"description": canonical_json(description)}))
+    save_weights(path, encoder, description)
 
 
 def load_encoder(path: str | os.PathLike[str]) -> tuple[nn.Module, dict[str, Any]]:
@@ -78,10 +71,9 @@ def load_encoder(path: str | os.PathLike[str]) -> tuple[nn.Module, dict[str, Any
         UserError: the file is not one that `save_encoder` wrote, or its tensors do not fit the encoder that it names.
     """
     try:
-        with safe_open(path, framework="pt") as handle:
-            description = json.loads((handle.metadata() or {})["description"])
+        description = read_description(path)
         encoder = build_encoder(description["encoder"], seed=0)
-        encoder.load_state_dict(safetensors.torch.load_file(path), strict=True)
+        encoder.load_state_dict(read_weights(path), strict=True)
     except (KeyError, OSError, RuntimeError, ValueError, safetensors.SafetensorError) as error:
         raise UserError(
             f"{path} is not an encoder of this project ({error}); make it again with the rule `train`"

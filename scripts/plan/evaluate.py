@@ -18,7 +18,8 @@ from scripts.lib.errors import UserError
 from scripts.lib.recipe import write_recipe
 from scripts.plan.outside import present
 
-UNTRAINED = "-untrained"  # cannot be part of a run's name
+UNTRAINED = "-untrained"  # cannot be part of a run's name, as the next
+AFTER_HEAD = "-head"
 
 
 class EvaluatePlan:
@@ -44,6 +45,12 @@ class EvaluatePlan:
         run = encoder.removesuffix(UNTRAINED)
         name = "encoder" if run == encoder else "untrained_encoder"
         return f"results/pretrain/train/{run}/{name}.safetensors"
+
+    def features_path(self, encoder: str, task: str) -> str:
+        """Return the features that a protocol reads for an encoder, which may be one `<run>-head`."""
+        run = encoder.removesuffix(AFTER_HEAD)
+        step = "embed" if run == encoder else "apply_head"
+        return f"results/evaluate/{step}/{run}/{task}.safetensors"
 
     def architecture_of(self, encoder: str) -> str:
         """Return the name of the network of an encoder: that of its run."""
@@ -96,15 +103,17 @@ class EvaluatePlan:
         return write_recipe(settings.model_copy(update={"tasks": None}))
 
     def _protocol_files(self, protocols: Iterable[str], suffix: str) -> list[str]:
-        """Return the files of `protocols` for every encoder, on the tasks that each runs on."""
+        """Return the files of `protocols` for every encoder, before and after the head, on the tasks of each."""
         found = []
         for protocol in protocols:
             settings = getattr(self.config.evaluate, protocol)
             if settings is not None:
                 tasks = self.tasks if settings.tasks is None else settings.tasks
+                after = protocol in self.config.evaluate.after_head
+                heads = [run.name + AFTER_HEAD for run in self.config.pretrain.runs if after]
                 found += [
                     f"results/evaluate/{protocol}/{encoder}/{task}{suffix}"
-                    for encoder in self.encoders
+                    for encoder in [*self.encoders, *heads]
                     for task in tasks
                 ]
         return found

@@ -10,6 +10,7 @@ from scripts.lib.errors import UserError
 from scripts.lib.recipe import write_recipe
 from scripts.pretrain.run_base import SHARDS
 from scripts.pretrain.settings import Run, TrainSettings
+from scripts.pretrain.settings_card import WriteModelCardSettings
 from scripts.pretrain.settings_images import ImageSet, IndexImagesSettings
 
 
@@ -61,6 +62,24 @@ class PretrainPlan:
         """Return the pattern of the runs that take one node, or more."""
         found = [run.name for run in self._runs.values() if (run.nodes > 1) == several_nodes]
         return "|".join(map(re.escape, found)) or "(?!)"  # the latter matches nothing
+
+    def if_curated(self, name: str, paths: list[str]) -> list[str]:
+        """Return `paths`, which are of the shards, for a run that trains on these, else nothing."""
+        return paths if self._runs[name].images == SHARDS else []
+
+    def write_model_card_recipe(self, name: str) -> str:
+        """Return the recipe of `write_model_card` for one run."""
+        run, card = self._runs[name], self.config.shard.card
+        title, version = (card.title, card.version) if run.images == SHARDS else (run.images, "")
+        settings = WriteModelCardSettings(
+            run=run, expected=run.expected, data_title=title, data_version=version, contact=card.contact
+        )
+        return write_recipe(settings)
+
+    @property
+    def model_cards(self) -> list[str]:
+        """The model cards of all runs."""
+        return [f"results/pretrain/write_model_card/{run}.md" for run in self._runs]
 
     def train_recipe(self, name: str) -> str:
         """Return the recipe of `train` for one run."""

@@ -68,6 +68,10 @@ class Method(LightningModule, ABC):
         """Return the encoder that the run is for, with the parameter names of `scripts.lib.encoders`."""
 
     @abstractmethod
+    def projection_head(self) -> nn.Sequential:
+        """Return that encoder's projection head, [n, d] → [n, p], of layers that `scripts.lib.heads` knows."""
+
+    @abstractmethod
     def learning_rate(self, position: Position) -> float:
         """Return the learning rate of the step at `position`."""
 

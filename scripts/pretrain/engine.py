@@ -24,12 +24,10 @@ from scripts.pretrain.checkpoints import load_checkpoint
 from scripts.pretrain.contract import Method, Position
 from scripts.pretrain.epoch_batches import EpochBatches, Share
 from scripts.pretrain.machine import PRECISIONS, Place
-from scripts.pretrain.metrics import Metrics
-from scripts.pretrain.monitor import Monitor
+from scripts.pretrain.records import Records
 from scripts.pretrain.run_base import RunBase
 from scripts.pretrain.shard_images import ImageList, ShardImages
 from scripts.pretrain.steps import Steps
-from scripts.pretrain.trace import Trace
 
 LOG = logging.getLogger(__name__)
 
@@ -62,12 +60,8 @@ def check_images(run: RunBase, count: int) -> None:
         )
 
 
-def train_method(
-    run: RunBase, method: Method, images: ImageList, place: Place, monitor: Monitor
-) -> tuple[Metrics, Trace]:
-    """Train `method` in place for all epochs of `run`, from its checkpoint when there is one.
-
-    Returns the metrics and the trace; `monitor` gets its rows.
+def train_method(run: RunBase, method: Method, images: ImageList, place: Place, records: Records) -> None:
+    """Train `method` in place for all epochs of `run`, from its checkpoint when there is one; fill `records`.
 
     Raises:
         UserError: too few images, a damaged shard, a loss that is not finite, or a stop before the end.
@@ -75,14 +69,11 @@ def train_method(
     check_images(run, len(images))
     torch.set_num_threads(place.process_threads)
     start = Position(0, len(images) // run.batch_size, run.epochs)
-    metrics, trace = Metrics(method.metric_names, start.total_steps), Trace(run, images)
     state = load_checkpoint(place.folder, place.key)
     if state is not None:
         start = Position(state["step"], start.steps_per_epoch, start.epochs)
         method.load_state_dict(state["module"])
-        metrics.restore(state["metrics"])
-        monitor.restore(state["monitor"])
-        trace.restore(state["trace"])
+        records.restore(state["records"])
         LOG.info("continues after step %d of %d (%s)", start.step, start.total_steps, place.folder)
         if state["machine"] != place.machine:
             LOG.warning(
@@ -91,25 +82,23 @@ def train_method(
                 place.machine,
             )
     if start.step < start.total_steps:
-        watch = _new_watch(run, start, metrics=metrics, monitor=monitor, place=place)
-        steps = Steps(run, place, start, metrics=metrics, monitor=monitor, trace=trace, watch=watch)
+        watch = _new_watch(run, place, start, records)
+        steps = Steps(run, place, start, records, watch=watch)
         steps.restored = state
         _fit(run, method, images, place, steps)
         if watch is not None:
             watch.close()
-    return metrics, trace
 
 
-def _new_watch(run: RunBase, start: Position, *, metrics: Metrics, monitor: Monitor, place: Place) -> Any:
+def _new_watch(run: RunBase, place: Place, start: Position, records: Records) -> Any:
     """Return what shows the run to a person, in the first process; loaded by name, so that the run's fingerprint does
     not cover it.
     """
     if place.rank > 0:
         return None
     module = importlib.import_module("scripts.pretrain.watch")
-    return module.Watch(
-        run, start, metrics=metrics, monitor=monitor, folder=place.watch, workers=place.workers, views=place.views
-    )
+    seen = {"metrics": records.metrics, "monitor": records.monitor}
+    return module.Watch(run, start, **seen, folder=place.watch, workers=place.workers, views=place.views)
 
 
 def _fit(run: RunBase, method: Method, images: ImageList, place: Place, steps: Steps) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -51,7 +51,7 @@ class MomentumContrast(Method):
     queue: Tensor
     pointer: Tensor
 
-    def __init__(self, run: MomentumRun, build_head: Callable[[int, int], nn.Module]) -> None:
+    def __init__(self, run: MomentumRun, build_head: Callable[[int, int], nn.Sequential]) -> None:
         super().__init__()
         self.run = run
         encoder = build_encoder(run.encoder, run.seed)
@@ -71,6 +71,10 @@ class MomentumContrast(Method):
         """Return the encoder of the queries."""
         encoder: nn.Module = self.f_q[0]
         return encoder
+
+    def projection_head(self) -> nn.Sequential:
+        """Return the head of the queries."""
+        return cast(nn.Sequential, self.f_q[1])
 
     def networks(self) -> list[nn.Module]:
         """Return both encoders."""

@@ -32,7 +32,7 @@ class RunBase(Settings):
 
     name: Name
     images: Name  # SHARDS, or an entry of pretrain.image_sets
-    encoder: Literal["resnet18", "resnet50", "vit_small_16", "resnet_tiny_test", "vit_tiny_test"]
+    encoder: Literal["resnet18", "resnet50", "resnet18_cifar", "vit_small_16", "resnet_tiny_test", "vit_tiny_test"]
     seed: int
     epochs: Positive
     batch_size: Positive

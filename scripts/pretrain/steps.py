@@ -18,10 +18,8 @@ from scripts.pretrain.checkpoints import State, save_checkpoint
 from scripts.pretrain.contract import Method, Position
 from scripts.pretrain.interruption import Interruption
 from scripts.pretrain.machine import Place
-from scripts.pretrain.metrics import Metrics
-from scripts.pretrain.monitor import Monitor
+from scripts.pretrain.records import Records
 from scripts.pretrain.run_base import RunBase
-from scripts.pretrain.trace import Trace
 
 LOG = logging.getLogger(__name__)
 
@@ -29,19 +27,8 @@ LOG = logging.getLogger(__name__)
 class Steps(Callback):
     """Sets what a step depends on, notes what came out of it, and saves."""
 
-    def __init__(
-        self,
-        run: RunBase,
-        place: Place,
-        start: Position,
-        *,
-        metrics: Metrics,
-        monitor: Monitor,
-        trace: Trace,
-        watch: Any,
-    ) -> None:
-        self.run, self.metrics, self.monitor, self.trace, self.watch = run, metrics, monitor, trace, watch
-        self.place, self.position = place, start
+    def __init__(self, run: RunBase, place: Place, start: Position, records: Records, *, watch: Any) -> None:
+        self.run, self.place, self.position, self.records, self.watch = run, place, start, records, watch
         self.restored: State | None = None
         self.stopped: str | None = None  # why, when it was before the end
         self._interruption = Interruption()
@@ -86,7 +73,7 @@ class Steps(Callback):
             return
         pl_module.end_step()
         means = self._means()
-        loss = self.metrics.record(self.position, trainer.optimizers[0].param_groups[0]["lr"], means)
+        loss = self.records.metrics.record(self.position, trainer.optimizers[0].param_groups[0]["lr"], means)
         if self.watch is not None:
             self.watch.step(self.position, loss)
         self.position = done = self.position.next
@@ -96,7 +83,7 @@ class Steps(Callback):
         regular = done.step % self.run.checkpoint_every_steps == 0 or done.step % done.steps_per_epoch == 0
         if ranks.rank() == 0 and regular:
             state = pl_module.state_dict(), trainer.optimizers[0].state_dict()
-            self.trace.record(done, float(means["loss"]), *state)
+            self.records.trace.record(done, float(means["loss"]), *state)
         if ranks.rank() == 0 and (stop or regular):  # all hold the same
             self._save(trainer, pl_module, must=stop)
         if stop:
@@ -125,7 +112,7 @@ class Steps(Callback):
         """Try the encoder on the monitor's images when it is time; the other processes wait at their next exchange."""
         assert isinstance(module, Method)
         if ranks.rank() == 0:
-            self.monitor.observe(self.position, module.encoder())
+            self.records.monitor.observe(self.position, module.encoder())
 
     def _save(self, trainer: Trainer, module: LightningModule, must: bool) -> None:
         """Write a checkpoint. A disk that is full for a while does not end a run of weeks, unless it ends now."""
@@ -135,9 +122,7 @@ class Steps(Callback):
             "module": module.state_dict(),
             "optimizer": trainer.optimizers[0].state_dict(),
             "scaler": trainer.precision_plugin.state_dict(),
-            "metrics": self.metrics.state(),
-            "monitor": self.monitor.state(),
-            "trace": self.trace.state(),
+            "records": self.records.state(),
         }
         try:
             save_checkpoint(self.place.folder, self.place.key, state)

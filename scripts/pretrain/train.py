@@ -6,6 +6,7 @@ processes and not on interruptions.
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import importlib
 import json
@@ -27,18 +28,23 @@ from scripts.lib.encoders import IMAGENET_MEAN, IMAGENET_STD, save_encoder
 from scripts.lib.errors import UserError
 from scripts.lib.files import remove_leftovers
 from scripts.lib.fingerprint import code_hash
+from scripts.lib.heads import save_head
 from scripts.lib.lock import held
 from scripts.lib.recipe import canonical_json, read_recipe
 from scripts.lib.step import log_to_file, run_step, step_parser
 from scripts.pretrain.checkpoints import LAST, remove_checkpoints
 from scripts.pretrain.contract import Method
+from scripts.pretrain.cost import Cost, device_name
 from scripts.pretrain.engine import check_images, train_method
 from scripts.pretrain.machine import launched_rank, place_of
+from scripts.pretrain.metrics import Metrics
 from scripts.pretrain.monitor import Monitor
 from scripts.pretrain.monitor_images import monitor_sample
+from scripts.pretrain.records import Records
 from scripts.pretrain.run_base import SHARDS, RunBase
 from scripts.pretrain.settings_monitor import MonitorSettings
 from scripts.pretrain.shard_images import ImageList, list_image_set, list_images
+from scripts.pretrain.trace import Trace
 from scripts.pretrain.view_sheet import write_views
 
 LOG = logging.getLogger(__name__)
@@ -117,7 +123,7 @@ def open_monitor(recipe: str, sample: str, run: RunBase, images: ImageList) -> M
     return Monitor(settings, monitor_sample(settings, run, images, Path(sample) if sample else None))
 
 
-def describe_encoder(run: Any, images: int, epochs: int) -> dict[str, Any]:
+def describe_encoder(run: Any, images: ImageList, epochs: int) -> dict[str, Any]:
     """Return what an encoder's file says about itself."""
     return {
         "encoder": run.encoder,
@@ -127,13 +133,14 @@ def describe_encoder(run: Any, images: int, epochs: int) -> dict[str, Any]:
         "std": list(IMAGENET_STD),
         "image_size": run.image_size,
         "epochs": epochs,
-        "images": images,
+        "images": len(images),
         "images_of": run.images,
+        "images_digest": images.digest,
     }
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Parse flags, read the indexes, train, write both encoders and the metrics."""
+def train_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
     parser = step_parser(__doc__)
     parser.add_argument("--recipe", required=True, help="TrainSettings as JSON")
     parser.add_argument("--shards", nargs="*", default=[], type=Path)
@@ -145,6 +152,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--accelerator", default="auto", choices=["auto", "cpu"], help="auto: GPUs where there are any")
     parser.add_argument("--encoder", required=True, type=Path)
     parser.add_argument("--untrained", required=True, type=Path, help="the encoder before the first step")
+    parser.add_argument("--head", required=True, type=Path, help="the projection head, for figures after it")
+    parser.add_argument("--cost", required=True, type=Path, help="what the run took (JSON)")
     parser.add_argument("--metrics", required=True, type=Path)
     parser.add_argument("--trace", required=True, type=Path, help="digests of images, weights and optimiser")
     parser.add_argument("--monitor-recipe", default="", help="MonitorSettings as JSON; empty = the run is not watched")
@@ -153,7 +162,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--views", required=True, type=Path, help="picture of one batch's views")
     parser.add_argument("--watch-folder", type=Path, help="for speed.csv and TensorBoard's files")
     parser.add_argument("--log", type=Path, help="also write the log to this file; the terminal keeps its bar")
-    flags = parser.parse_args(argv)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Parse flags, read the indexes, train, write both encoders, the head and the run's records."""
+    flags = train_parser().parse_args(argv)
     if launched_rank(os.environ) > 0:
         logging.getLogger().setLevel(logging.WARNING)  # one process speaks for all
     elif flags.log is not None:
@@ -172,17 +186,26 @@ def main(argv: Sequence[str] | None = None) -> None:
     )  # fmt: skip
     with held(place.folder / ".lock", f"training run {run.name}") if first else nullcontext():
         method: Method = module.build_method(run)
-        described = partial(describe_encoder, run, len(images))
+        described = partial(describe_encoder, run, images)
+        steps = len(images) // run.batch_size * run.epochs
+        records = Records(
+            metrics=Metrics(method.metric_names, steps),
+            monitor=monitor,
+            trace=Trace(run, images),
+            cost=Cost(device_name(place.process_threads, gpu=place.accelerator == "gpu"), place.world),
+        )
         if first:
             remove_leftovers(place.folder / LAST)
             save_encoder(flags.untrained, method.encoder(), described(epochs=0))
             write_views(flags.views, run, method, images)
-        metrics, trace = train_method(run, method, images, place, monitor)
+        train_method(run, method, images, place, records)
         if first:
-            metrics.write(flags.metrics)
-            monitor.write(flags.monitor)
-            trace.write(flags.trace)
+            records.metrics.write(flags.metrics)
+            records.monitor.write(flags.monitor)
+            records.trace.write(flags.trace)
+            records.cost.write(flags.cost, steps * run.batch_size)
             save_encoder(flags.encoder, method.encoder(), described(epochs=run.epochs))
+            save_head(flags.head, method.projection_head(), described(epochs=run.epochs))
             remove_checkpoints(place.folder)
             LOG.info("wrote %s", flags.encoder)
 

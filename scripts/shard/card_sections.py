@@ -13,7 +13,7 @@ import pyarrow as pa
 from scripts.lib.accounting import Account
 from scripts.lib.human_figures import LeakRate, leak_sentence
 from scripts.lib.identity import content_digest
-from scripts.shard.markdown import markdown_table, markdown_text
+from scripts.lib.markdown import markdown_table, markdown_text
 from scripts.shard.settings import DatasetCard, EmbeddedMetadata
 
 HUB_LICENCES = {  # ours → the hub's identifiers; what is not here is "other"

@@ -124,10 +124,11 @@ def make_shards(folder: Path, images: int, count: int = 2) -> tuple[list[Path], 
 def flags(shards: tuple[list[Path], list[Path]], out: Path, text: str, threads: int = 1) -> list[str]:
     """The command line of train."""
     tars, indexes = ([str(path) for path in paths] for paths in shards)
-    files = {name: str(out / f"{name}.safetensors") for name in ("encoder", "untrained")}
+    files = {name: str(out / f"{name}.safetensors") for name in ("encoder", "untrained", "head")}
     return [
         "--recipe", text, "--shards", *tars, "--indexes", *indexes, "--threads", str(threads),
-        "--encoder", files["encoder"], "--untrained", files["untrained"], "--metrics", str(out / "metrics.csv"),
+        "--encoder", files["encoder"], "--untrained", files["untrained"], "--head", files["head"],
+        "--metrics", str(out / "metrics.csv"), "--cost", str(out / "cost.json"),
         "--monitor", str(out / "monitor.csv"), "--views", str(out / "views.png"),
         "--trace", str(out / "trace.csv"),
     ]  # fmt: skip

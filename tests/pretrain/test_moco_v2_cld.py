@@ -10,9 +10,10 @@ import torchvision
 from torch import Tensor
 from torch.nn import functional
 
+from scripts.lib.heads import NormedLinear
 from scripts.lib.recipe import read_recipe
 from scripts.pretrain.contract import Position, normalised
-from scripts.pretrain.methods.moco_v2_cld import MocoV2Cld, NormedLinear, Recipe, build_method, cld_loss, k_means
+from scripts.pretrain.methods.moco_v2_cld import MocoV2Cld, Recipe, build_method, cld_loss, k_means
 from scripts.pretrain.momentum import info_nce, key_order
 from tests.pretrain.made import recipe
 from tests.pretrain.method_checks import built_from_its_run

@@ -26,7 +26,16 @@ from tests.pretrain.made import RUNS, flags, make_shards, recipe
 
 Shards = tuple[list[Path], list[Path]]
 IMAGES = 26  # three batches of 8; two images are left over in each epoch
-RESULTS = ("encoder.safetensors", "untrained.safetensors", "metrics.csv", "monitor.csv", "trace.csv", "views.png")
+RESULTS = (
+    "encoder.safetensors",
+    "untrained.safetensors",
+    "head.safetensors",
+    "metrics.csv",
+    "monitor.csv",
+    "trace.csv",
+    "views.png",
+)  # equal however often killed
+COST = "cost.json"  # not among them: never equal
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +76,7 @@ def results(out: Path) -> dict[str, bytes]:
 
 
 def test_what_a_run_leaves(shards: Shards, uninterrupted: Path) -> None:
-    assert sorted(path.name for path in uninterrupted.iterdir()) == sorted(RESULTS)  # no checkpoint
+    assert sorted(path.name for path in uninterrupted.iterdir()) == sorted((*RESULTS, COST))  # no checkpoint
     lines = (uninterrupted / "metrics.csv").read_text().splitlines()
     assert lines[0] == "step,epoch,loss,learning_rate,accuracy,feature_std"
     assert [line.split(",")[:2] for line in lines[1:]] == [[str(s + 1), str(s // 3 + 1)] for s in range(9)]
@@ -82,6 +91,7 @@ def test_what_a_run_leaves(shards: Shards, uninterrupted: Path) -> None:
         "epochs": 3,
         "images": IMAGES,
         "images_of": "shards",
+        "images_digest": list_images(*shards).digest,
     }
     assert load_encoder(uninterrupted / "untrained.safetensors")[1]["epochs"] == 0
     model = torchvision.models.resnet18(weights=None)
@@ -109,7 +119,8 @@ def test_killed_and_continued_is_bit_for_bit_the_uninterrupted_run(
     log = live(flags(shards, tmp_path, recipe(method)), deaths, workers)
     assert log.count("continues after step") == sum(each > 1 for each in deaths)
     assert results(tmp_path) == results(finished(method))
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(RESULTS)
+    assert json.loads((tmp_path / COST).read_text())["sessions"] == 1 + log.count("continues after step")
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted((*RESULTS, COST))
 
 
 @pytest.mark.slow
@@ -131,7 +142,16 @@ def test_checkpoint_of_other_settings_is_not_continued_from(
     shards: Shards, uninterrupted: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Here of other code or torch: the file's key is all that tells them apart."""
-    step = {"step": 1, "module": {}, "optimizer": {}, "scaler": {}, "metrics": {}, "monitor": [], "trace": [], "machine": ""}
+    step = {
+        "step": 1,
+        "module": {},
+        "optimizer": {},
+        "scaler": {},
+        "metrics": {},
+        "monitor": [],
+        "trace": [],
+        "machine": "",
+    }
     save_checkpoint(tmp_path, "f" * 64, step)
     with caplog.at_level(logging.INFO):
         main(flags(shards, tmp_path, recipe()))

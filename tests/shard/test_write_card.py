@@ -10,8 +10,8 @@ import yaml
 from scripts.lib.errors import UserError
 from scripts.lib.files import write_json
 from scripts.lib.human_figures import Agreement, LeakRate
+from scripts.lib.markdown import markdown_table, markdown_text
 from scripts.shard.card_sections import size_category
-from scripts.shard.markdown import markdown_table, markdown_text
 from scripts.shard.write_card import main
 from tests.shard.made import MadeParts, make_parts
 from tests.shard.test_write_metadata import write

@@ -191,10 +191,21 @@ def test_training_moved_the_encoder_and_the_loss(demo: Path) -> None:
     assert not torch.equal(trained["conv1.weight"], untrained["conv1.weight"])
 
 
+def test_the_model_card_names_the_images_of_the_shards(demo: Path, funnel: dict) -> None:
+    card = (demo / f"results/pretrain/write_model_card/{RUN}.md").read_text(encoding="utf-8")
+    dataset = (demo / "results/shard/write_card.md").read_text(encoding="utf-8")
+    found = re.search(r"SHA-256 `([0-9a-f]{64})` over", dataset)
+    assert found is not None and found[1] in card
+    assert f"{funnel['kept']:,} images" in card and "CC0" in card
+    assert "device-hours in all, measured" in card
+
+
 def test_results_have_every_encoder_and_protocol(demo: Path) -> None:
     results = pd.read_csv(demo / "results/evaluate/collect_results.csv")
     assert list(results.columns) == list(RESULT_COLUMNS)
-    assert set(results.run) == {RUN, f"{RUN}-untrained"}
+    assert set(results.run) == {RUN, f"{RUN}-head", f"{RUN}-untrained"}
+    after = results[results.run == f"{RUN}-head"]
+    assert {name.split("_")[0] for name in after.protocol} == {"knn", "rank"}
     assert {name.split("_")[0] for name in results.protocol} == {"knn", "linear", "low", "few", "kmeans", "rank"}
     shares = results[~results.metric.isin(["ari", "effective_rank"])]
     assert shares.value.between(0, 100).all()
@@ -204,7 +215,7 @@ def test_results_have_every_encoder_and_protocol(demo: Path) -> None:
 
 def test_every_pair_of_encoders_is_compared(demo: Path) -> None:
     pairs = pd.read_csv(demo / "results/evaluate/compare_encoders.csv")
-    assert set(pairs.run) == {RUN} and set(pairs.other) == {f"{RUN}-untrained"}
+    assert set(pairs.run) == {RUN, f"{RUN}-head"} and set(pairs.other) == {f"{RUN}-head", f"{RUN}-untrained"}
     assert (pairs.low <= pairs.difference).all() and (pairs.difference <= pairs.high).all()
 
 

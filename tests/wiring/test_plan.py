@@ -124,6 +124,7 @@ def test_a_run_is_fingerprinted_with_its_own_method_and_family_of_encoders() -> 
 
 def test_a_protocol_that_is_off_or_has_other_tasks_makes_no_file() -> None:
     encoders = len(plan().encoders)
+    assert not [path for path in plan(evaluate__knn=None).protocol_tables if "/knn/" in path]
     assert len(plan(evaluate__few_shot=None).protocol_tables) == len(plan().protocol_tables) - 2 * encoders
     one = plan(evaluate__cluster__tasks=["places205"])
     assert [path for path in one.protocol_tables if "/cluster/" in path] == [
@@ -132,6 +133,20 @@ def test_a_protocol_that_is_off_or_has_other_tasks_makes_no_file() -> None:
     assert not [path for path in plan().protocol_predictions if "/few_shot/" in path or "/rank_me/" in path]
     with pytest.raises(UserError, match=r"evaluate\.few_shot is null"):
         plan(evaluate__few_shot=None).protocol_recipe("few_shot")
+
+
+def test_what_runs_after_the_head_reads_other_features_of_the_same_encoder() -> None:
+    before, after = plan(evaluate__after_head=[]), plan(evaluate__after_head=["cluster"])
+    fresh = set(after.protocol_tables) - set(before.protocol_tables)
+    assert fresh == {f"results/evaluate/cluster/{run}-head/{task}.csv" for run in after.runs for task in after.tasks}
+    assert not set(before.protocol_tables) - set(after.protocol_tables)
+    assert after.protocol_recipe("cluster") == before.protocol_recipe("cluster")
+    run = after.runs[0]
+    assert after.features_path(f"{run}-head", "t") == f"results/evaluate/apply_head/{run}/t.safetensors"
+    for encoder in (run, f"{run}-untrained"):
+        assert after.features_path(encoder, "t") == f"results/evaluate/embed/{encoder}/t.safetensors"
+    with pytest.raises(UserError, match=r"evaluate\.after_head\.0: .*finetune"):
+        plan(evaluate__after_head=["finetune"])
 
 
 def test_where_a_protocol_runs_is_not_in_its_recipe() -> None:

@@ -78,7 +78,23 @@ def test_every_scale_plans(scale: str, tmp_path: Path) -> None:
     assert result.returncode == 0, result.stdout + result.stderr
     jobs = planned_jobs(result.stdout)
     assert jobs["write_report"] == 1
-    assert jobs["train"] >= 1
+    assert jobs["write_model_card"] == jobs["train"] >= 1
+
+
+def test_the_check_against_published_figures_plans_without_curation(tmp_path: Path) -> None:
+    scale = str(ROOT / "scales/cifar10.yaml")
+    shared = {"UNPEOPLED_SHARED": str(tmp_path)}
+    result = run_snakemake(
+        "-n", "--configfile", scale, "--", "encoders", folder=tmp_path, without_torch=True, environment=shared
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    jobs = planned_jobs(result.stdout)
+    jobs.pop("encoders")
+    assert jobs == {
+        "index_images": 1, "train": 2, "write_model_card": 2, "draw_curves": 2,
+        "list_task": 1, "embed": 4, "apply_head": 2, "knn": 6, "rank_me": 6, "linear_probe": 4,
+        "collect_results": 1, "compare_encoders": 1,
+    }  # fmt: skip
 
 
 def test_the_paper_plans_without_torch(tmp_path: Path) -> None:
@@ -88,7 +104,9 @@ def test_the_paper_plans_without_torch(tmp_path: Path) -> None:
     for rule in ("download", "inspect_images", "detect_faces", "detect_people", "judge", "write_shards"):
         assert jobs[rule] == 256, rule
     assert (jobs["train"], jobs["train_on_nodes"]) == (6, 1)
-    assert jobs["knn"] == jobs["linear_probe"] == 7 * 2 * 2  # runs, trained or not, tasks
+    assert jobs["linear_probe"] == 7 * 2 * 2  # runs, trained or not, tasks
+    assert jobs["knn"] == jobs["rank_me"] == 7 * 3 * 2  # and after the head
+    assert jobs["apply_head"] == 7 * 2
 
 
 def test_a_wrong_key_is_one_paragraph(tmp_path: Path) -> None:

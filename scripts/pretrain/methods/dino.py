@@ -11,7 +11,7 @@ Numerics of the official code (`main_dino.py`, `vision_transformer.py`, `utils.p
 from __future__ import annotations
 
 import copy
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -126,6 +126,10 @@ class Dino(Method):
         """Return the teacher's encoder, as officially; decisions.md#38."""
         encoder: nn.Module = self.teacher[0]
         return encoder
+
+    def projection_head(self) -> nn.Sequential:
+        """Return the teacher's three layers, up to the bottleneck."""
+        return cast(Head, self.teacher[1]).mlp
 
     def networks(self) -> list[nn.Module]:
         """Return both encoders."""

@@ -28,7 +28,7 @@ class Recipe(Settings):
     run: MocoV2Run
 
 
-def build_head(width: int, dim: int) -> nn.Module:
+def build_head(width: int, dim: int) -> nn.Sequential:
     """Return the two-layer MLP, [n, width] → [n, dim]."""
     return nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, dim))
 

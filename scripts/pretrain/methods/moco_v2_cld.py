@@ -21,6 +21,7 @@ from torch.nn import functional
 
 from scripts.lib.draws import derived_seed
 from scripts.lib.encoders import feature_dim
+from scripts.lib.heads import NormedLinear
 from scripts.lib.recipe import Settings
 from scripts.pretrain import ranks
 from scripts.pretrain.contract import normalised
@@ -82,19 +83,7 @@ def cld_loss(
     return torch.stack(losses).mean()
 
 
-class NormedLinear(nn.Module):
-    """Cosines of the input with `dim` learnt directions, without bias: [n, width] → [n, dim]."""
-
-    def __init__(self, width: int, dim: int) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(functional.normalize(torch.rand(width, dim) * 2 - 1, dim=0))  # OFFICIAL
-
-    def forward(self, features: Tensor) -> Tensor:
-        """Return the cosines."""
-        return functional.normalize(features, dim=1) @ functional.normalize(self.weight, dim=0)
-
-
-def build_head(width: int, dim: int) -> nn.Module:
+def build_head(width: int, dim: int) -> nn.Sequential:
     """Return the head of instance features, [n, width] → [n, dim]."""
     return nn.Sequential(nn.Linear(width, width), nn.ReLU(), NormedLinear(width, dim))
 

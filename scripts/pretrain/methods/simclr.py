@@ -78,6 +78,10 @@ class Simclr(Method):
         """Return f."""
         return self.f
 
+    def projection_head(self) -> nn.Sequential:
+        """Return g."""
+        return self.g
+
     def training_step(self, batch: list[Tensor], batch_idx: int) -> dict[str, Tensor]:
         """Return loss and metrics of one step; `batch` holds the two views, uint8 [n, 3, s, s]."""
         views = normalised(torch.cat(batch))  # 2n 3 s s: one pass, BatchNorm over all views (OFFICIAL)

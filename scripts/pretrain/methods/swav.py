@@ -102,6 +102,10 @@ class Swav(Method):
         """Return the encoder without the head."""
         return self.backbone
 
+    def projection_head(self) -> nn.Sequential:
+        """Return the MLP before the prototypes."""
+        return self.head
+
     def training_step(self, batch: list[Tensor], batch_idx: int) -> dict[str, Tensor]:
         """Return loss and metrics of one step; `batch` holds the crops, uint8 [n, 3, s, s] each."""
         features = forward_by_size(self.backbone, batch)  # v·n w
