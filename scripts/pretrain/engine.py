@@ -17,9 +17,9 @@ from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch.utils.data import DataLoader
 
+from scripts.lib.checkpoints import State, load_checkpoint, save_checkpoint
 from scripts.lib.draws import derived_seed
 from scripts.lib.errors import UserError
-from scripts.pretrain.checkpoints import State, load_checkpoint, save_checkpoint
 from scripts.pretrain.contract import Method, Position
 from scripts.pretrain.epoch_batches import EpochBatches
 from scripts.pretrain.metrics import Metrics

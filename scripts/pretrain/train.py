@@ -19,13 +19,13 @@ from typing import Any
 import torch
 import torchvision
 
+from scripts.lib.checkpoints import remove_checkpoints
 from scripts.lib.encoder_names import family_of
 from scripts.lib.encoders import IMAGENET_MEAN, IMAGENET_STD, save_encoder
 from scripts.lib.errors import UserError
 from scripts.lib.fingerprint import code_hash
 from scripts.lib.recipe import canonical_json, read_recipe
 from scripts.lib.step import log_to_file, run_step, step_parser
-from scripts.pretrain.checkpoints import remove_checkpoints
 from scripts.pretrain.contract import Method
 from scripts.pretrain.engine import Place, check_images, train_method
 from scripts.pretrain.run_base import RunBase
