@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
+from scripts.evaluate.settings_finetuned import ClassifierRecipe, FinetunedSettings
 from scripts.evaluate.settings_protocols import (
     ClusterSettings,
     ComparisonSettings,
@@ -17,6 +18,7 @@ from scripts.evaluate.settings_protocols import (
     RankMeSettings,
     SgdProbeSettings,
 )
+from scripts.evaluate.settings_split import HashSplit
 from scripts.lib.recipe import Settings
 
 # Frozen protocols, each a step of its own, in the order of the config.
@@ -25,13 +27,6 @@ WITHOUT_PREDICTIONS = ("few_shot", "rank_me")  # their figures are no share of t
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 Positive = Annotated[int, Field(gt=0)]
-
-
-class HashSplit(Settings):
-    """Train and test by a hash of each image's name: the share `test_share` is the test split."""
-
-    test_share: float = Field(gt=0, lt=1)
-    seed: int
 
 
 class TaskBase(Settings):
@@ -123,6 +118,14 @@ class EmbedSettings(Settings):
     cache: CacheSettings
 
 
+class FinetuneClassifierSettings(Settings):
+    """Recipe of `finetune_classifier`."""
+
+    task: Task
+    recipe: ClassifierRecipe
+    seed: int
+
+
 class EvaluateSettings(Settings):
     """`evaluate:`"""
 
@@ -139,6 +142,7 @@ class EvaluateSettings(Settings):
     cluster: ClusterSettings | None
     rank_me: RankMeSettings | None
     comparison: ComparisonSettings
+    finetuned: FinetunedSettings
 
     @model_validator(mode="after")
     def _tasks_exist(self) -> EvaluateSettings:
@@ -147,6 +151,11 @@ class EvaluateSettings(Settings):
             settings = getattr(self, protocol)
             if unknown := sorted(set((settings and settings.tasks) or ()) - known):
                 raise ValueError(f"{protocol}.tasks: evaluate.tasks has no task {', '.join(unknown)}")
+        for recipe in self.finetuned.classifiers:
+            if unknown := sorted(set(recipe.tasks or ()) - known):
+                raise ValueError(
+                    f"finetuned.classifiers.{recipe.name}.tasks: evaluate.tasks has no task {', '.join(unknown)}"
+                )
         names = [recipe.name for recipe in self.sgd_probe.recipes] if self.sgd_probe else []
         if len(set(names)) < len(names):
             raise ValueError(f"sgd_probe.recipes: a name is used more than once among {', '.join(names)}")

@@ -13,7 +13,8 @@ from pydantic import ValidationError
 
 from scripts.evaluate.items import Item, class_of, named_paths, split_of
 from scripts.evaluate.list_task import balanced_part, list_task, main, quotas
-from scripts.evaluate.settings import HashSplit, ListTaskSettings
+from scripts.evaluate.settings import ListTaskSettings
+from scripts.evaluate.settings_split import HashSplit
 from scripts.evaluate.tasks import image_folder, tar
 from scripts.lib.errors import UserError
 from scripts.lib.tables import TASK_ITEMS
