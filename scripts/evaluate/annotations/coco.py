@@ -76,7 +76,10 @@ def _one_file(task: CocoTask, split: str, path: Path) -> Listing:
             f"an entry of `images` or `categories` of {path} ({WHERE}.{task.name}) lacks a field or has a wrong one "
             f"({error!r}); images need id, file_name, width and height, categories need id and name"
         ) from None
-    keypoints = [str(name) for each in categories for name in each.get("keypoints", ())]
+    named = {tuple(map(str, each["keypoints"])) for each in categories if each.get("keypoints")}
+    if len(named) > 1:
+        raise UserError(f"the categories of {path} ({WHERE}.{task.name}) have different keypoints; give those of one")
+    keypoints = [name for names_of_one in named for name in names_of_one]
     lost = []
     for number, each in enumerate(annotations):
         identity = str(each.get("id", f"number {number}"))
