@@ -94,10 +94,21 @@ class FractalTask(TaskBase):
 Task = Annotated[ImageFolderTask | TarTask | TableTask | FractalTask, Field(discriminator="kind")]
 
 
+class TwinSettings(Settings):
+    """When a test image looks like a train image, and so is left out."""
+
+    tasks: tuple[Name, ...] | None  # that are searched; None = all; blank in recipes
+    near_distance: int = Field(ge=0, le=16)  # bits of 64 in which the hashes differ at most
+    min_correlation: float = Field(gt=0, le=1)  # of the 16 x 16 grey miniatures, laid alike
+    mirrored: bool  # also mirrored copies
+    turned: bool  # also turned by 90, 180 or 270 degrees
+
+
 class ListTaskSettings(Settings):
     """Recipe of `list_task`."""
 
     task: Task
+    near_duplicates: TwinSettings | None
 
 
 class CacheSettings(Settings):
@@ -130,6 +141,7 @@ class EvaluateSettings(Settings):
     """`evaluate:`"""
 
     tasks: tuple[Task, ...]
+    near_duplicates: TwinSettings | None
     batch_size: Positive
     untrained: bool  # also evaluate each run's encoder as it was before its first step
     cache: CacheSettings
@@ -147,7 +159,7 @@ class EvaluateSettings(Settings):
     @model_validator(mode="after")
     def _tasks_exist(self) -> EvaluateSettings:
         known = {task.name for task in self.tasks}
-        for protocol in PROTOCOLS:
+        for protocol in (*PROTOCOLS, "near_duplicates"):
             settings = getattr(self, protocol)
             if unknown := sorted(set((settings and settings.tasks) or ()) - known):
                 raise ValueError(f"{protocol}.tasks: evaluate.tasks has no task {', '.join(unknown)}")

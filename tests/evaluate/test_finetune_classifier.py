@@ -65,7 +65,8 @@ class Bench:
         self.task = {"name": "fractals", "kind": "fractal", "classes": 3, "train_per_class": 12, "test_per_class": 4,
                      "image_size": 40, "iterations": 4000, "fractal_seed": 7, "resize": 36, "crop": 32,
                      "max_train": None, "max_test": None, "seed": 0}  # fmt: skip
-        list_task.main(["--recipe", json.dumps({"task": self.task}), "--out", str(folder / "items.parquet")])
+        text = json.dumps({"task": self.task, "near_duplicates": None})
+        list_task.main(["--recipe", text, "--out", str(folder / "items.parquet"), "--left-out", str(folder / "l.csv")])
 
     def run(self, chosen: ClassifierRecipe, name: str, seed: int = 0) -> list[dict[str, str]]:
         text = json.dumps({"task": self.task, "recipe": chosen.model_dump(mode="json"), "seed": seed})
