@@ -53,7 +53,7 @@ print(json.dumps({"pairs": pairs, "planted": len({i for i, j in found if i + j =
 """
 OURS_SEARCH = """
 from scripts.curate.hash_join import near_pairs
-from scripts.curate.perceptual_hash import orientations
+from scripts.lib.perceptual_hash import orientations
 chosen = orientations(mirrored=sys.argv[3] == "8", turned=sys.argv[3] == "8")
 for first, second, laid in near_pairs(hashes, 6, chosen):
     pairs += len(first)
@@ -79,7 +79,7 @@ OURS_HASH = """
 import json, sys
 from pathlib import Path
 import numpy as np
-from scripts.curate.perceptual_hash import miniature_of, perceptual_hashes, small_grey
+from scripts.lib.perceptual_hash import miniature_of, perceptual_hashes, small_grey
 from scripts.lib.images import open_image, to_rgb
 greys = [small_grey(to_rgb(open_image(path.read_bytes()))) for path in sorted(Path(sys.argv[1]).iterdir())]
 miniatures = [miniature_of(grey).tobytes().hex() for grey in greys]
@@ -164,7 +164,7 @@ def within(first: list[int], second: list[int]) -> np.ndarray[Any, np.dtype[np.b
 
 def alike(first: dict[str, Any], second: dict[str, Any]) -> np.ndarray[Any, np.dtype[np.bool_]]:
     """Return which pairs of pictures, [n, m], look alike to us: in any orientation, at both looks."""
-    from scripts.curate.perceptual_hash import correlations, orientations, oriented_hashes, oriented_miniatures
+    from scripts.lib.perceptual_hash import correlations, orientations, oriented_hashes, oriented_miniatures
 
     small = [
         np.frombuffer(bytes.fromhex("".join(item["miniatures"])), np.uint8).reshape(-1, 256) for item in (first, second)

@@ -29,3 +29,5 @@ wildcard_constraints:
     run=r"[a-z][a-z0-9_]*",
     encoder=r"[a-z][a-z0-9_]*(-untrained|-head)?",
     task=r"[a-z][a-z0-9_]*",
+    recipe=r"[a-z][a-z0-9_]*",
+    seed=r"\d+",

@@ -10,7 +10,8 @@ rule list_task:
     input:
         lambda wc: PLAN.task_inputs(wc.task),
     output:
-        "results/evaluate/list_task/{task}.parquet",
+        table="results/evaluate/list_task/{task}.parquet",
+        left_out="results/evaluate/list_task/{task}.csv",
     log:
         "logs/evaluate/list_task/{task}.log",
     priority: 10
@@ -24,7 +25,8 @@ rule list_task:
         paths=lambda wc: PLAN.task_paths(wc.task),
         code=lambda wc: PLAN.code("evaluate.list_task", "evaluate.tasks", [PLAN.task_kind(wc.task)]),
     shell:
-        "python -m scripts.evaluate.list_task --recipe {params.recipe:q} --paths {params.paths:q} --out {output} > {log} 2>&1"
+        "python -m scripts.evaluate.list_task --recipe {params.recipe:q} --paths {params.paths:q} --out {output.table}"
+        " --left-out {output.left_out} > {log} 2>&1"
 
 
 rule sample_task:

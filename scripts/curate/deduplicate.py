@@ -25,13 +25,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from scripts.curate.perceptual_hash import UPRIGHT, Hashes, Miniatures, Orientation, distances, oriented_hashes
-from scripts.curate.perceptual_hash import orientations as all_orientations
 from scripts.curate.settings import DeduplicateSettings
 from scripts.curate.star_clusters import Likeness, find_copies
 from scripts.lib.duplicate_table import check_clusters
 from scripts.lib.errors import UserError
 from scripts.lib.files import write_table
+from scripts.lib.perceptual_hash import UPRIGHT, Hashes, Miniatures, Orientation, distances, oriented_hashes
+from scripts.lib.perceptual_hash import orientations as all_orientations
 from scripts.lib.reasons import FilterReason
 from scripts.lib.recipe import read_recipe
 from scripts.lib.step import run_step, step_parser

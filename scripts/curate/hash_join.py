@@ -19,7 +19,7 @@ from math import ceil, comb, log2
 import numpy as np
 import numpy.typing as npt
 
-from scripts.curate.perceptual_hash import UPRIGHT, Hashes, Orientation, swapped_axes
+from scripts.lib.perceptual_hash import UPRIGHT, Hashes, Orientation, swapped_axes
 
 Places = npt.NDArray[np.int64]
 Keys = npt.NDArray[np.uint32]

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from scripts.curate.perceptual_hash import distances, perceptual_hashes, small_grey
 from scripts.lib.embedded.parts import Parts
 from scripts.lib.embedded.signals import read_signals
 from scripts.lib.images import TURNS, open_image, to_rgb
+from scripts.lib.perceptual_hash import distances, perceptual_hashes, small_grey
 
 MAX_THUMBNAILS = 4
 MAX_THUMBNAIL_PIXELS = 1 << 20  # EXIF's are 160 x 120

@@ -13,10 +13,10 @@ from PIL import Image
 
 from scripts.curate.decoding_memory import decoding_bytes
 from scripts.curate.measure_embedded import Seen, measure_embedded
-from scripts.curate.perceptual_hash import miniature_of, perceptual_hashes, small_grey
 from scripts.curate.settings import InspectImagesSettings
 from scripts.lib.embedded.strip import take_apart
 from scripts.lib.images import open_image, orientation_of, sniff_format, to_rgb
+from scripts.lib.perceptual_hash import miniature_of, perceptual_hashes, small_grey
 from scripts.lib.reasons import InspectionReason
 
 ROOM_BYTES = 12 << 20  # beside the picture, for everything else

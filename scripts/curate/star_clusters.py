@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from scripts.curate.hash_join import Places, near_pairs
-from scripts.curate.perceptual_hash import (
+from scripts.lib.perceptual_hash import (
     Hashes,
     Miniatures,
     Orientation,

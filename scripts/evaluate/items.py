@@ -7,9 +7,10 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Protocol, TypeVar
+from typing import ClassVar, Protocol, TypeVar
 
-from scripts.evaluate.settings import HashSplit, ImageFolderTask, TarTask, TaskBase
+from scripts.evaluate.settings import ImageFolderTask, TarTask, TaskBase
+from scripts.evaluate.settings_split import HashSplit
 from scripts.lib.draws import rank
 from scripts.lib.errors import UserError
 from scripts.lib.images import Pixels
@@ -44,6 +45,17 @@ class Item:
         return (self.class_name,) if self.accepted is None else self.accepted
 
 
+class WithPaths(Protocol):
+    """An entry of the config whose data lie outside."""
+
+    path_fields: ClassVar[tuple[str, ...]]
+
+    @property
+    def name(self) -> str:
+        """Name of the entry."""
+        ...
+
+
 class Reader(Protocol):
     """Reads the images of a task; `read` is called from several threads."""
 
@@ -52,7 +64,7 @@ class Reader(Protocol):
         ...
 
 
-def named_paths(task: TaskBase, paths: Iterable[str]) -> dict[str, Path]:
+def named_paths(task: WithPaths, paths: Iterable[str]) -> dict[str, Path]:
     """Return the paths of a step's flag `--paths` by the names of the task's fields that they are the values of.
 
     Raises:
@@ -69,7 +81,7 @@ def named_paths(task: TaskBase, paths: Iterable[str]) -> dict[str, Path]:
     return dict(zip(fields, map(Path, given), strict=True))
 
 
-def existing(task: TaskBase, field: str, path: Path, what: str) -> Path:
+def existing(task: WithPaths, field: str, path: Path, what: str, where: str = "evaluate.tasks") -> Path:
     """Return `path` when it is there.
 
     Raises:
@@ -78,7 +90,7 @@ def existing(task: TaskBase, field: str, path: Path, what: str) -> Path:
     if not path.exists():
         raise UserError(
             f"the labelled set of the task {task.name} is missing: there is nothing at {path} (key `{field}` of that "
-            f"entry of evaluate.tasks). Put {what} there, change the key, or take the task out of the config"
+            f"entry of {where}). Put {what} there, change the key, or take the task out of the config"
         )
     return path
 

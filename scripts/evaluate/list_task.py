@@ -1,7 +1,8 @@
 """List the images of a labelled set with their splits and labels.
 
 Labels are the positions of the train split's class names in sorted order. Where the config asks for a part of a split,
-it is class-balanced and seeded: what a smaller part holds, a larger one holds too.
+it is class-balanced and seeded: what a smaller part holds, a larger one holds too. Where it asks for that, test images
+that look like a train image are left out first.
 """
 
 from __future__ import annotations
@@ -14,17 +15,20 @@ from typing import Any
 
 import pyarrow as pa
 
-from scripts.evaluate.items import TEST, TRAIN, Item
-from scripts.evaluate.settings import ListTaskSettings, TaskBase
+from scripts.evaluate.items import TEST, TRAIN, Item, Reader
+from scripts.evaluate.settings import ListTaskSettings, TaskBase, TwinSettings
+from scripts.evaluate.twins import looks_of, twins
+from scripts.evaluate.views import load_pixels
 from scripts.lib.accounting import account_for
 from scripts.lib.draws import rank
 from scripts.lib.errors import UserError
-from scripts.lib.files import table_of, write_table
+from scripts.lib.files import table_of, write_csv, write_table
 from scripts.lib.recipe import read_recipe
 from scripts.lib.step import run_step, step_parser
-from scripts.lib.tables import TASK_ITEMS
+from scripts.lib.tables import LEFT_OUT_COLUMNS, TASK_ITEMS
 
 log = logging.getLogger(__name__)
+NEAR_TRAIN = "near_duplicate_of_train"
 
 
 def class_labels(task: TaskBase, items: Sequence[Item]) -> dict[str, int]:
@@ -132,12 +136,39 @@ def task_rows(task: TaskBase, items: Sequence[Item]) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: (row["split"], row["label"], row["name"]))
 
 
-def list_task(settings: ListTaskSettings, paths: Sequence[str]) -> pa.Table:
-    """Return the table `TASK_ITEMS` of a task; `paths` are the values of its path fields that are texts, in order."""
+def without_twins(
+    task: TaskBase, items: Sequence[Item], reader: Reader, settings: TwinSettings
+) -> tuple[list[Item], list[tuple[str, ...]]]:
+    """Return the images without those of the test split that look like a train image, and rows of what was left out.
+
+    Raises:
+        UserError: an image cannot be decoded.
+    """
+    parts = [[item for item in items if item.split == split] for split in (TRAIN, TEST)]
+    train, test = (looks_of(load_pixels(item, reader, task) for item in part) for part in parts)
+    found = twins(train, test, settings).tolist()
+    like = {item.name: parts[0][place].name for item, place in zip(parts[1], found, strict=True) if place >= 0}
+    kept = [item for item in items if item.split == TRAIN or item.name not in like]
+    names = {(item.split, item.name) for item in kept}
+    account = account_for(len(items), ("" if (item.split, item.name) in names else NEAR_TRAIN for item in items))
+    shown = "; ".join(f"{test} like {train}" for test, train in sorted(like.items())[:3])
+    log.info("near duplicates of train images among the test images: %s (%s)", account["rejected"] or "none", shown)
+    return kept, [(TEST, name, "", NEAR_TRAIN, f"looks like {other}") for name, other in sorted(like.items())]
+
+
+def items_of(settings: ListTaskSettings, paths: Sequence[str]) -> tuple[list[Item], list[tuple[str, ...]]]:
+    """Return the images of a task and rows of `LEFT_OUT_COLUMNS`; `paths` are the values of its path fields."""
     task = settings.task
     kind = importlib.import_module(f"scripts.evaluate.tasks.{task.kind}")
     items: list[Item] = kind.list_items(task, paths)
-    return table_of(task_rows(task, items), TASK_ITEMS)
+    if settings.near_duplicates is None:
+        return items, []
+    return without_twins(task, items, kind.open_reader(task, paths), settings.near_duplicates)
+
+
+def list_task(settings: ListTaskSettings, paths: Sequence[str]) -> pa.Table:
+    """Return the table `TASK_ITEMS` of a task; `paths` are the values of its path fields that are texts, in order."""
+    return table_of(task_rows(settings.task, items_of(settings, paths)[0]), TASK_ITEMS)
 
 
 def _log_counts(table: pa.Table) -> None:
@@ -156,12 +187,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--recipe", required=True, help="JSON of ListTaskSettings")
     parser.add_argument("--paths", nargs="*", default=[], help="values of the task's path keys, in order")
     parser.add_argument("--out", required=True, help="the table of labelled images (Parquet)")
+    parser.add_argument("--left-out", required=True, help="near duplicates that were left out (CSV)")
     options = parser.parse_args(argv)
     settings = read_recipe(ListTaskSettings, options.recipe)
-    table = list_task(settings, options.paths)
+    items, left_out = items_of(settings, options.paths)
+    table = table_of(task_rows(settings.task, items), TASK_ITEMS)
     _log_counts(table)
+    write_csv(options.left_out, LEFT_OUT_COLUMNS, left_out)
     write_table(options.out, table)
-    log.info("wrote %s", options.out)
+    log.info("wrote %s and %s", options.out, options.left_out)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar, Literal, get_args
 
 from pydantic import Field, model_validator
 
+from scripts.evaluate.settings_finetuned import ClassifierRecipe, FinetunedSettings
 from scripts.evaluate.settings_protocols import (
     ClusterSettings,
     ComparisonSettings,
@@ -17,6 +18,7 @@ from scripts.evaluate.settings_protocols import (
     RankMeSettings,
     SgdProbeSettings,
 )
+from scripts.evaluate.settings_split import HashSplit
 from scripts.lib.recipe import Settings
 
 # Frozen protocols, each a step of its own, in the order of the config.
@@ -26,13 +28,6 @@ WITHOUT_PREDICTIONS = ("few_shot", "rank_me")  # their figures are no share of t
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 Positive = Annotated[int, Field(gt=0)]
-
-
-class HashSplit(Settings):
-    """Train and test by a hash of each image's name: the share `test_share` is the test split."""
-
-    test_share: float = Field(gt=0, lt=1)
-    seed: int
 
 
 class TaskBase(Settings):
@@ -139,10 +134,21 @@ class FractalTask(TaskBase):
 Task = Annotated[ImageFolderTask | TarTask | TableTask | TorchvisionTask | FractalTask, Field(discriminator="kind")]
 
 
+class TwinSettings(Settings):
+    """When a test image looks like a train image, and so is left out."""
+
+    tasks: tuple[Name, ...] | None  # that are searched; None = all; blank in recipes
+    near_distance: int = Field(ge=0, le=16)  # bits of 64 in which the hashes differ at most
+    min_correlation: float = Field(gt=0, le=1)  # of the 16 x 16 grey miniatures, laid alike
+    mirrored: bool  # also mirrored copies
+    turned: bool  # also turned by 90, 180 or 270 degrees
+
+
 class ListTaskSettings(Settings):
     """Recipe of `list_task`."""
 
     task: Task
+    near_duplicates: TwinSettings | None
 
 
 class SampleTaskSettings(Settings):
@@ -171,10 +177,19 @@ class EmbedSettings(Settings):
     cache: CacheSettings
 
 
+class FinetuneClassifierSettings(Settings):
+    """Recipe of `finetune_classifier`."""
+
+    task: Task
+    recipe: ClassifierRecipe
+    seed: int
+
+
 class EvaluateSettings(Settings):
     """`evaluate:`"""
 
     tasks: tuple[Task, ...]
+    near_duplicates: TwinSettings | None
     batch_size: Positive
     untrained: bool  # also evaluate each run's encoder as it was before its first step
     cache: CacheSettings
@@ -188,14 +203,20 @@ class EvaluateSettings(Settings):
     cluster: ClusterSettings | None
     rank_me: RankMeSettings | None
     comparison: ComparisonSettings
+    finetuned: FinetunedSettings
 
     @model_validator(mode="after")
     def _tasks_exist(self) -> EvaluateSettings:
         known = {task.name for task in self.tasks}
-        for protocol in PROTOCOLS:
+        for protocol in (*PROTOCOLS, "near_duplicates"):
             settings = getattr(self, protocol)
             if unknown := sorted(set((settings and settings.tasks) or ()) - known):
                 raise ValueError(f"{protocol}.tasks: evaluate.tasks has no task {', '.join(unknown)}")
+        for recipe in self.finetuned.classifiers:
+            if unknown := sorted(set(recipe.tasks or ()) - known):
+                raise ValueError(
+                    f"finetuned.classifiers.{recipe.name}.tasks: evaluate.tasks has no task {', '.join(unknown)}"
+                )
         names = [recipe.name for recipe in self.sgd_probe.recipes] if self.sgd_probe else []
         if len(set(names)) < len(names):
             raise ValueError(f"sgd_probe.recipes: a name is used more than once among {', '.join(names)}")

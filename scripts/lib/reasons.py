@@ -79,6 +79,24 @@ class ImageSetReason(StrEnum):
     UNREADABLE = "unreadable"  # no permission, or gone since it was listed
 
 
+class AnnotationReason(StrEnum):
+    """Why `list_annotations` leaves out a picture, an annotation or a class; no part of the funnel."""
+
+    MISSING_IMAGE = "missing_image"  # the annotations name it, the folder has it not
+    UNREADABLE_IMAGE = "unreadable_image"  # its header is none of a JPEG, PNG or WebP
+    SIZE_DIFFERS = "size_differs"  # the picture or its mask has another size than the annotations say
+    MISSING_MASK = "missing_mask"
+    REPEATED_IMAGE = "repeated_image"  # the same file was listed before
+    BEYOND_MAX = "beyond_max"  # more pictures than asked for
+    UNKNOWN_IMAGE = "unknown_image"  # the annotation is of a picture that is not listed
+    IMAGE_LEFT_OUT = "image_left_out"
+    UNKNOWN_CLASS = "unknown_class"
+    BAD_NUMBERS = "bad_numbers"  # not numbers, not finite, or too few
+    NO_AREA = "no_area"  # nothing of the box lies in the picture
+    BAD_OUTLINE = "bad_outline"  # the segmentation is neither polygons nor run lengths of the picture's size
+    CLASS_WITHOUT_INSTANCE = "class_without_instance"  # in the train split
+
+
 REASON_LISTS: tuple[type[StrEnum], ...] = (MetadataReason, DownloadReason, InspectionReason, FilterReason)
 
 

@@ -185,6 +185,20 @@ TASK_ITEMS = pa.schema(
 )
 
 # evaluate/<protocol>: one row for each run, task, protocol, metric and seed; "" where a column says nothing
+# evaluate/list_annotations: one row for each picture of a set with boxes, masks or keypoints
+PICTURES = pa.schema(
+    [
+        ("split", pa.string()),  # train or test
+        ("name", pa.string()),  # relative to the folder of its split's images
+        ("mask", pa.string()),  # relative to the folder of masks; "" where there is none
+        ("size", pa.int64()),  # bytes of the file
+        ("width", pa.int32()),  # pixels, as it is meant to be seen
+        ("height", pa.int32()),
+        ("objects", pa.string()),  # JSON, see scripts/evaluate/annotations/pictures.py
+    ]
+)
+LEFT_OUT_COLUMNS = ("split", "image", "annotation", "reason", "detail")
+
 RESULT_COLUMNS = (
     "run",
     "task",

@@ -13,8 +13,8 @@ from scripts.lib.encoder_names import family_of
 from scripts.lib.fingerprint import code_hash
 from scripts.lib.recipe import write_recipe
 from scripts.plan.curate import CuratePlan
-from scripts.plan.evaluate import EvaluatePlan
 from scripts.plan.filter import FilterPlan, ShardPlan
+from scripts.plan.finetune import FinetunePlan
 from scripts.plan.outside import make_steps_runnable, present
 from scripts.plan.pretrain import PretrainPlan
 from scripts.plan.review import ReviewPlan, present_csvs
@@ -23,11 +23,11 @@ from scripts.report.settings import WriteReportSettings
 __all__ = ["Plan", "make_steps_runnable", "present", "present_csvs"]
 
 
-class Plan(CuratePlan, FilterPlan, ReviewPlan, ShardPlan, PretrainPlan, EvaluatePlan):
+class Plan(CuratePlan, FilterPlan, ReviewPlan, ShardPlan, PretrainPlan, FinetunePlan):
     """A checked configuration, seen from the rules."""
 
     def __init__(self, config: Config) -> None:
-        for stage in (CuratePlan, FilterPlan, ReviewPlan, ShardPlan, PretrainPlan, EvaluatePlan):
+        for stage in (CuratePlan, FilterPlan, ReviewPlan, ShardPlan, PretrainPlan, FinetunePlan):
             stage.__init__(self, config)
 
     def contact_sheets_recipe(self) -> str:

@@ -71,7 +71,10 @@ class EvaluatePlan:
 
     def list_task_recipe(self, task: str) -> str:
         """Return the recipe of `list_task`."""
-        return write_recipe(ListTaskSettings(task=self._tasks[task]))
+        twins = self.config.evaluate.near_duplicates
+        searched = twins is not None and (twins.tasks is None or task in twins.tasks)
+        near = twins.model_copy(update={"tasks": None}) if twins is not None and searched else None
+        return write_recipe(ListTaskSettings(task=self._tasks[task], near_duplicates=near))
 
     def sample_task_recipe(self, task: str) -> str:
         """Return the recipe of `sample_task`.

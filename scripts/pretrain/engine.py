@@ -18,9 +18,9 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch.utils.data import DataLoader
 
+from scripts.lib.checkpoints import load_checkpoint
 from scripts.lib.errors import UserError
 from scripts.pretrain.batch_norm import synchronise_batch_norms
-from scripts.pretrain.checkpoints import load_checkpoint
 from scripts.pretrain.contract import Method, Position
 from scripts.pretrain.epoch_batches import EpochBatches, Share
 from scripts.pretrain.machine import PRECISIONS, Place

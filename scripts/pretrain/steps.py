@@ -10,11 +10,11 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
+from scripts.lib.checkpoints import State, save_checkpoint
 from scripts.lib.disk import disk_problem
 from scripts.lib.draws import derived_seed
 from scripts.lib.errors import UserError
 from scripts.pretrain import ranks
-from scripts.pretrain.checkpoints import State, save_checkpoint
 from scripts.pretrain.contract import Method, Position
 from scripts.pretrain.interruption import Interruption
 from scripts.pretrain.machine import Place

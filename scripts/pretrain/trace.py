@@ -10,8 +10,8 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
+from scripts.lib.checkpoints import content_digest
 from scripts.lib.files import write_csv
-from scripts.pretrain.checkpoints import content_digest
 from scripts.pretrain.contract import Position
 from scripts.pretrain.epoch_batches import WHOLE, EpochBatches
 from scripts.pretrain.run_base import RunBase

@@ -23,6 +23,7 @@ from typing import Any
 import torch
 import torchvision
 
+from scripts.lib.checkpoints import LAST, remove_checkpoints
 from scripts.lib.encoder_names import family_of
 from scripts.lib.encoders import IMAGENET_MEAN, IMAGENET_STD, save_encoder
 from scripts.lib.errors import UserError
@@ -32,7 +33,6 @@ from scripts.lib.heads import save_head
 from scripts.lib.lock import held
 from scripts.lib.recipe import canonical_json, read_recipe
 from scripts.lib.step import log_to_file, run_step, step_parser
-from scripts.pretrain.checkpoints import LAST, remove_checkpoints
 from scripts.pretrain.contract import Method
 from scripts.pretrain.cost import Cost, device_name
 from scripts.pretrain.engine import check_images, train_method

@@ -16,10 +16,10 @@ from PIL import Image
 
 from scripts.curate import deduplicate
 from scripts.curate.measure_image import measure_image
-from scripts.curate.perceptual_hash import orientations, oriented_hashes
 from scripts.curate.settings import DeduplicateSettings, InspectImagesSettings
 from scripts.lib.errors import UserError
 from scripts.lib.files import table_of, write_table
+from scripts.lib.perceptual_hash import orientations, oriented_hashes
 from scripts.lib.recipe import write_recipe
 from scripts.lib.tables import DUPLICATES, INSPECTIONS
 from tests.conftest import ROOT

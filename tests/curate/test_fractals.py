@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from scripts.curate.perceptual_hash import distances, orientations, oriented_hashes, perceptual_hashes, small_grey
 from scripts.lib import fractals
 from scripts.lib.images import decode_image
+from scripts.lib.perceptual_hash import distances, orientations, oriented_hashes, perceptual_hashes, small_grey
 
 ARGUMENTS = {"seed": 1, "system": 3, "view": 2, "size": 48, "iterations": 5000}
 

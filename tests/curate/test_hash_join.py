@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from scripts.curate.hash_join import MAX_BLOCKS, best_blocks, near_pairs
-from scripts.curate.perceptual_hash import Orientation, orientations, oriented_hashes
+from scripts.lib.perceptual_hash import Orientation, orientations, oriented_hashes
 
 ALL = orientations(mirrored=True, turned=True)
 

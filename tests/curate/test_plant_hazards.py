@@ -17,7 +17,10 @@ from scripts.config import load_config
 from scripts.curate import hazard_pictures as pictures
 from scripts.curate import plant_hazards, select_candidates
 from scripts.curate.measure_image import measure_image
-from scripts.curate.perceptual_hash import (
+from scripts.curate.settings import PlantHazardsSettings
+from scripts.lib.fractals import encode_jpeg
+from scripts.lib.images import decode_image, open_image, sniff_format
+from scripts.lib.perceptual_hash import (
     Orientation,
     distances,
     orientations,
@@ -25,9 +28,6 @@ from scripts.curate.perceptual_hash import (
     perceptual_hashes,
     small_grey,
 )
-from scripts.curate.settings import PlantHazardsSettings
-from scripts.lib.fractals import encode_jpeg
-from scripts.lib.images import decode_image, open_image, sniff_format
 from scripts.lib.reasons import all_reasons
 from scripts.lib.recipe import write_recipe
 from scripts.lib.tars import TarReader, list_members

@@ -6,7 +6,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from scripts.curate.perceptual_hash import (
+from scripts.curate.star_clusters import Likeness, find_copies
+from scripts.lib.perceptual_hash import (
     UPRIGHT,
     correlations,
     distances,
@@ -14,7 +15,6 @@ from scripts.curate.perceptual_hash import (
     oriented_hashes,
     oriented_miniatures,
 )
-from scripts.curate.star_clusters import Likeness, find_copies
 
 ALL = orientations(mirrored=True, turned=True)
 LIKENESS = Likeness(distance=3, min_correlation=0.9, orientations=ALL)

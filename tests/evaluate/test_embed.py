@@ -64,7 +64,8 @@ def task_of(**values: Any) -> dict[str, Any]:
 
 
 def run(folder: Path, encoder: Path, task: dict[str, Any], paths: list[str], batch_size: int = 4, **cache: Any) -> Path:
-    list_task.main(["--recipe", json.dumps({"task": task}), "--paths", *paths, "--out", str(folder / "items")])
+    listing = ["--recipe", json.dumps({"task": task, "near_duplicates": None}), "--paths", *paths]
+    list_task.main([*listing, "--out", str(folder / "items"), "--left-out", str(folder / "left.csv")])
     embed.main(arguments(folder, encoder, task, paths, batch_size, **cache))
     return folder / "features"
 
@@ -128,7 +129,8 @@ def test_shards_change_nothing_but_rounding(tmp_path: Path, tiny: Path, shard_im
 
 def test_a_killed_pass_keeps_its_shards(tmp_path: Path, tiny: Path, caplog: pytest.LogCaptureFixture):
     paths = tars(tmp_path, train=60)
-    list_task.main(["--recipe", json.dumps({"task": task_of()}), "--paths", *paths, "--out", str(tmp_path / "items")])
+    listing = ["--recipe", json.dumps({"task": task_of(), "near_duplicates": None}), "--paths", *paths]
+    list_task.main([*listing, "--out", str(tmp_path / "items"), "--left-out", str(tmp_path / "left.csv")])
     flags = arguments(tmp_path, tiny, task_of(), paths, 1, shard_images=1)
     process = subprocess.Popen([sys.executable, "-m", "scripts.evaluate.embed", *flags], stderr=subprocess.PIPE)
     deadline = time.monotonic() + 120
@@ -272,7 +274,9 @@ def test_diverged_encoder_is_a_user_error(tmp_path: Path):
 
 
 def test_warnings_on_small_pictures_and_collapse(caplog: pytest.LogCaptureFixture):
-    task = list_task.ListTaskSettings.model_validate_json(json.dumps({"task": task_of(resize=256, crop=224)})).task
+    task = list_task.ListTaskSettings.model_validate_json(
+        json.dumps({"task": task_of(resize=256, crop=224), "near_duplicates": None})
+    ).task
     with caplog.at_level(logging.WARNING):
         assert embed.enlargement(task, [200, 300, 400]) is None
         embed.warn_of_collapse(np.random.default_rng(0).normal(size=(50, 8)))

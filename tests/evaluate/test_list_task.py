@@ -13,7 +13,8 @@ from pydantic import ValidationError
 
 from scripts.evaluate.items import Item, class_of, named_paths, split_of
 from scripts.evaluate.list_task import balanced_part, list_task, main, quotas
-from scripts.evaluate.settings import HashSplit, ListTaskSettings
+from scripts.evaluate.settings import ListTaskSettings
+from scripts.evaluate.settings_split import HashSplit
 from scripts.evaluate.tasks import image_folder, tar
 from scripts.lib.errors import UserError
 from scripts.lib.tables import TASK_ITEMS
@@ -24,7 +25,9 @@ HALF = {"test_share": 0.5, "seed": 0}
 
 
 def settings_of(kind: str, **values: Any) -> ListTaskSettings:
-    return ListTaskSettings.model_validate_json(json.dumps({"task": {"kind": kind, **COMMON, **values}}))
+    return ListTaskSettings.model_validate_json(
+        json.dumps({"task": {"kind": kind, **COMMON, **values}, "near_duplicates": None})
+    )
 
 
 def folder_of(root: Path, names: list[str]) -> Path:
@@ -222,7 +225,18 @@ def test_main_writes_equal_bytes(tmp_path: Path):
     paths = [str(folder_of(tmp_path / "one", TRAIN_NAMES)), str(folder_of(tmp_path / "two", TEST_NAMES))]
     recipe = settings_of("image_folder", train="", test="").model_dump_json()
     for name in ("first", "second"):
-        main(["--recipe", recipe, "--paths", *paths, "--out", str(tmp_path / name)])
+        main(
+            [
+                "--recipe",
+                recipe,
+                "--paths",
+                *paths,
+                "--out",
+                str(tmp_path / name),
+                "--left-out",
+                str(tmp_path / "l.csv"),
+            ]
+        )
     assert (tmp_path / "first").read_bytes() == (tmp_path / "second").read_bytes()
     assert pq.read_table(tmp_path / "first").num_rows == len(EXPECTED)
 

@@ -16,9 +16,9 @@ import torch
 import torchvision
 from safetensors.torch import load_file
 
+from scripts.lib.checkpoints import save_checkpoint
 from scripts.lib.encoders import load_encoder
 from scripts.lib.errors import UserError
-from scripts.pretrain.checkpoints import save_checkpoint
 from scripts.pretrain.shard_images import list_images
 from scripts.pretrain.train import load_run, main, run_key
 from tests.conftest import ROOT

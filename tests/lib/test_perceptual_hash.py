@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pytest
 from PIL import Image, ImageDraw, ImageFilter, ImageOps
 
-from scripts.curate.perceptual_hash import (
+from scripts.lib.perceptual_hash import (
     UPRIGHT,
     Orientation,
     correlations,
