@@ -223,6 +223,20 @@ def test_bf16_runs_on_a_cpu(shards: Shards, method: str, tmp_path: Path) -> None
     assert len((tmp_path / "metrics.csv").read_text().splitlines()) == 7
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("layout", ["contiguous", "channels_last"])
+def test_compiled_networks_give_the_same_losses(shards: Shards, layout: str, tmp_path: Path) -> None:
+    """As far as rounding goes, in two steps; the weights keep their names."""
+    losses = []
+    for compiled in (False, True):
+        changes = {"encoder": "resnet_tiny_test", "memory_format": layout, "compile": compiled, "epochs": 1}
+        main(flags(shards, tmp_path / str(compiled), recipe(**changes)))
+        rows = (tmp_path / str(compiled) / "metrics.csv").read_text().splitlines()[1:]
+        losses.append([float(row.split(",")[2]) for row in rows])
+    assert losses[0] == pytest.approx(losses[1], rel=1e-3)
+    load_encoder(tmp_path / "True" / "encoder.safetensors")
+
+
 @pytest.mark.parametrize("threads", [1, 2])
 def test_damaged_shard_is_one_paragraph(tmp_path: Path, threads: int) -> None:
     """Also when it is a loader process that meets it."""
