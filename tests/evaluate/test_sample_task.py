@@ -96,7 +96,8 @@ def folders(tmp_path: Path) -> list[str]:
 @pytest.mark.parametrize("threads", ["1", "3"])
 def test_the_step(tmp_path: Path, folders: list[str], threads: str) -> None:
     items = tmp_path / "items.parquet"
-    list_task.main(["--recipe", json.dumps({"task": TASK}), *folders, "--out", str(items)])
+    text = json.dumps({"task": TASK, "near_duplicates": None})
+    list_task.main(["--recipe", text, *folders, "--out", str(items), "--left-out", str(tmp_path / "left.csv")])
     assert set(pq.read_table(items)["split"].to_pylist()) == {"train", "test"}
     recipe = settings_of(9).model_dump_json()
     out = tmp_path / f"{threads}.safetensors"
