@@ -17,9 +17,8 @@ from scripts.lib.recipe import canonical_json
 from scripts.lib.tables import SHARD_INDEX
 from scripts.lib.tars import TarWriter
 
-RUN: dict[str, Any] = {
+ANY_RUN: dict[str, Any] = {  # what a run of any method has
     "name": "tiny",
-    "method": "moco_v2",
     "images": "shards",
     "encoder": "resnet18",
     "seed": 0,
@@ -36,6 +35,11 @@ RUN: dict[str, Any] = {
     "checkpoint_every_steps": 2,
     "cost": "seconds",
     "expected": "nothing",
+}
+
+RUN: dict[str, Any] = {
+    **ANY_RUN,
+    "method": "moco_v2",
     "learning_rate": 0.06,
     "sgd_momentum": 0.9,
     "weight_decay": 0.0001,

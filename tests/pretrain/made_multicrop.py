@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from scripts.lib.recipe import canonical_json
+from tests.pretrain.made import ANY_RUN
 
 CROP: dict[str, Any] = {
     "count": 2,
@@ -25,23 +26,7 @@ CROP: dict[str, Any] = {
 }
 SMALL = {**CROP, "count": 3, "image_size": 16, "crop_scale": [0.05, 0.3]}
 SHARED: dict[str, Any] = {
-    "name": "tiny",
-    "images": "shards",
-    "encoder": "resnet18",
-    "seed": 0,
-    "epochs": 3,
-    "batch_size": 8,
-    "precision": "fp32",
-    "augmentation_backend": "pil",
-    "accumulation_steps": 1,
-    "memory_format": "channels_last",
-    "compile": False,
-    "devices": 1,
-    "nodes": 1,
-    "threads": 1,
-    "checkpoint_every_steps": 2,
-    "cost": "seconds",
-    "expected": "nothing",
+    **ANY_RUN,
     "final_learning_rate": 0.001,
     "first_learning_rate": 0.01,
     "warm_up_epochs": 1,

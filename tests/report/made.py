@@ -14,6 +14,7 @@ from PIL import Image
 from scripts.lib.files import table_of, write_table
 from scripts.lib.tables import DETECTIONS, DOWNLOADS, SELECTION
 from scripts.lib.tars import TarWriter
+from tests.pretrain.made import RUN
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>\u202eevil\u202c\x1b[31m\nline\ttwo"
 
@@ -96,43 +97,7 @@ def account_flags(*accounts: Path) -> list[str]:
 
 
 def train_recipe(queue_size: int, name: str = "run_one") -> str:
-    augmentation = {
-        "image_size": 64,
-        "crop_scale": [0.2, 1.0],
-        "jitter": [0.4, 0.4, 0.4, 0.1],
-        "jitter_probability": 0.8,
-        "grey_probability": 0.2,
-        "blur_sigma": [0.1, 1.0],
-        "blur_probability": 0.5,
-        "flip_probability": 0.5,
-    }
-    run = {
-        "name": name,
-        "method": "moco_v2",
-        "images": "shards",
-        "encoder": "resnet18",
-        "seed": 0,
-        "epochs": 2,
-        "batch_size": 8,
-        "precision": "fp32",
-        "augmentation_backend": "pil",
-        "accumulation_steps": 1,
-        "memory_format": "channels_last",
-        "compile": False,
-        "devices": 1,
-        "nodes": 1,
-        "threads": 1,
-        "checkpoint_every_steps": 10,
-        "cost": "none",
-        "expected": "nothing",
-        "learning_rate": 0.06,
-        "sgd_momentum": 0.9,
-        "weight_decay": 0.0001,
-        "queue_size": queue_size,
-        "feature_dim": 8,
-        "key_momentum": 0.99,
-        "temperature": 0.2,
-        "bn_splits": 1,
-        "augmentation": augmentation,
-    }
+    changes = {"name": name, "epochs": 2, "checkpoint_every_steps": 10, "queue_size": queue_size, "feature_dim": 8}
+    augmentation = {**RUN["augmentation"], "image_size": 64}
+    run = {**RUN, **changes, "key_momentum": 0.99, "bn_splits": 1, "cost": "none", "augmentation": augmentation}
     return json.dumps({"run": run})
