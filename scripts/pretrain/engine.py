@@ -23,6 +23,7 @@ from scripts.lib.errors import UserError
 from scripts.pretrain.batch_norm import synchronise_batch_norms
 from scripts.pretrain.contract import Method, Position
 from scripts.pretrain.epoch_batches import EpochBatches, Share
+from scripts.pretrain.interruption import outlive_signals
 from scripts.pretrain.machine import PRECISIONS, Place
 from scripts.pretrain.records import Records
 from scripts.pretrain.run_base import RunBase
@@ -111,6 +112,7 @@ def _fit(run: RunBase, method: Method, images: ImageList, place: Place, steps: S
         num_workers=place.workers,
         prefetch_factor=place.prefetch if place.workers else None,
         pin_memory=place.accelerator == "gpu",
+        worker_init_fn=outlive_signals,
     )
     try:
         with _quiet_lightning():

@@ -17,6 +17,12 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 MARGIN_SECONDS = 60.0  # before a known end: a step and the writing of a checkpoint
 
 
+def outlive_signals(worker: int) -> None:
+    """Let a loader's process go on when everything of a job is signalled: the run needs its images to end the step."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+
+
 class Interruption:
     """Notes the first signal, and knows when the job's time ends (SLURM says so in SLURM_JOB_END_TIME)."""
 

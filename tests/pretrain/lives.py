@@ -7,7 +7,7 @@ torch is loaded once and used only in the children. A life has `flags`, and may 
                 weights are not yet changed
     die_saving  [which checkpoint, from 1; "half", "renamed" or "whole"]: SIGKILL while it is written, between its two
                 renames, or right after it
-    signal_at   steps after which SIGTERM comes
+    signal_at   steps after which SIGTERM comes, to the loader's processes too
     end_in      seconds until the job's time is up, as SLURM says it
     full_at     checkpoints, from 1, for which the disk has no room
     workers, prefetch   of the loader
@@ -59,7 +59,7 @@ def signal_in_a_step(after: int) -> None:
         nonlocal done
         done += 1
         if done == after + 1:
-            os.kill(os.getpid(), signal.SIGTERM)
+            os.killpg(os.getpgrp(), signal.SIGTERM)
 
     steps.Steps.on_before_optimizer_step = count  # type: ignore[method-assign]
 
@@ -123,6 +123,7 @@ def live(life: dict[str, Any]) -> None:
     if life.get("die_saving") is not None:
         die_saving(*life["die_saving"])
     if life.get("signal_at") is not None:
+        os.setsid()  # a group of its own
         signal_in_a_step(life["signal_at"])
     if life.get("full_at") is not None:
         fill_disk(life["full_at"])
