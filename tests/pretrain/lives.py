@@ -7,7 +7,8 @@ torch is loaded once and used only in the children. A life has `flags`, and may 
                 weights are not yet changed
     die_saving  [which checkpoint, from 1; "half", "renamed" or "whole"]: SIGKILL while it is written, between its two
                 renames, or right after it
-    signal_at   steps after which SIGTERM comes, to the loader's processes too
+    signal_at   steps after which SIGTERM comes
+    signal_loading   true: SIGTERM comes, to the loader's processes too, while the first images are read
     end_in      seconds until the job's time is up, as SLURM says it
     full_at     checkpoints, from 1, for which the disk has no room
     workers, prefetch   of the loader
@@ -28,9 +29,12 @@ from typing import Any
 
 from scripts.pretrain.train import main  # isort: skip (sets how OpenMP waits, before torch is loaded)
 
+from torch.utils.data import get_worker_info
+
 from scripts.lib import checkpoints
 from scripts.lib.errors import UserError
 from scripts.pretrain import machine, steps
+from scripts.pretrain.shard_images import ShardImages
 
 STOPPED = 1
 
@@ -59,9 +63,22 @@ def signal_in_a_step(after: int) -> None:
         nonlocal done
         done += 1
         if done == after + 1:
-            os.killpg(os.getpgrp(), signal.SIGTERM)
+            os.kill(os.getpid(), signal.SIGTERM)
 
     steps.Steps.on_before_optimizer_step = count  # type: ignore[method-assign]
+
+
+def signal_while_loading() -> None:
+    real, sent = ShardImages.__getitem__, False
+
+    def read(self: ShardImages, item: Any) -> Any:
+        nonlocal sent
+        if not sent and get_worker_info() is not None:  # not for views.png
+            sent = True
+            os.killpg(os.getpgrp(), signal.SIGTERM)
+        return real(self, item)
+
+    ShardImages.__getitem__ = read  # type: ignore[method-assign]
 
 
 def each_save(before: Callable[[int], None], after: Callable[[], None]) -> None:
@@ -123,8 +140,10 @@ def live(life: dict[str, Any]) -> None:
     if life.get("die_saving") is not None:
         die_saving(*life["die_saving"])
     if life.get("signal_at") is not None:
-        os.setsid()  # a group of its own
         signal_in_a_step(life["signal_at"])
+    if life.get("signal_loading") is not None:
+        os.setsid()  # a group of its own
+        signal_while_loading()
     if life.get("full_at") is not None:
         fill_disk(life["full_at"])
     if life.get("end_in") is not None:
@@ -139,7 +158,7 @@ def live(life: dict[str, Any]) -> None:
 def expected_end(life: dict[str, Any]) -> int:
     if life.get("die_at") is not None or life.get("die_saving") is not None:
         return -signal.SIGKILL
-    return 0 if life.get("signal_at") is None and life.get("end_in") is None else STOPPED
+    return STOPPED if {"signal_at", "signal_loading", "end_in"} & life.keys() else 0
 
 
 if __name__ == "__main__":

@@ -80,8 +80,8 @@ def test_killed_while_it_saves(shards: Shards, tmp_path: Path) -> None:
 def test_asked_to_stop_it_saves_and_continues(shards: Shards, tmp_path: Path) -> None:
     command = flags(shards, tmp_path / "stopped", recipe("dino"))
     lives: list[dict[str, Any]] = [{"flags": flags(shards, tmp_path / "whole", recipe("dino"))}]
-    # The second time after its own first step, the third because its time is up.
-    stops: list[dict[str, int]] = [{"signal_at": 4, "workers": 2}, {"signal_at": 0}, {"end_in": 10}, {}]
+    # The second time before its first images are there, the third because its time is up.
+    stops: list[dict[str, Any]] = [{"signal_at": 4}, {"signal_loading": True, "workers": 1}, {"end_in": 10}, {}]
     lives += [{"flags": command, **stop} for stop in stops]
     log = live(lives)
     for step, why in ((5, "it got SIGTERM"), (6, "it got SIGTERM"), (7, "the time of its job ends")):
