@@ -50,7 +50,7 @@ def trained(shards: Shards, out: Path, runs: list[tuple[str, int]]) -> list[dict
 def assert_same(one: dict[str, Any], other: dict[str, Any]) -> None:
     apart = difference(one, other)
     assert max(apart.values()) < TOLERANCE, sorted(apart.items(), key=lambda item: -item[1])[:5]
-    losses = [[float(row[2]) for row in state["metrics"]["rows"]] for state in (one, other)]
+    losses = [[float(row[2]) for row in state["records"]["metrics"]["rows"]] for state in (one, other)]
     assert losses[0] == pytest.approx(losses[1], rel=1e-6)
 
 
