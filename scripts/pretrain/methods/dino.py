@@ -24,6 +24,7 @@ from scripts.lib.recipe import Settings
 from scripts.pretrain import ranks
 from scripts.pretrain.contract import Method, Position
 from scripts.pretrain.metrics import entropy_and_information, feature_std
+from scripts.pretrain.moving_average import follow
 from scripts.pretrain.multi_crop import MultiCrop, cross_entropy_of_others, forward_by_size
 from scripts.pretrain.schedules import half_cosine, ramp, warm_up_then_cosine
 from scripts.pretrain.settings_multicrop import DinoRun
@@ -160,12 +161,10 @@ class Dino(Method):
         self.centre.lerp_(mean, 1 - self.run.centre_momentum)
         self.new_means = []
 
-    @torch.no_grad()
     def update_teacher(self) -> None:
         """g_t = m g_t + (1 - m) g_s, m to 1 by half a cosine; on parameters only, BatchNorm's are each network's."""
         m = half_cosine(self.position.step, self.position.total_steps, self.run.teacher_momentum, 1.0)
-        for parameter_s, parameter_t in zip(self.student.parameters(), self.teacher.parameters(), strict=True):
-            parameter_t.mul_(m).add_(parameter_s, alpha=1 - m)
+        follow(self.teacher, self.student, m)
 
     def teacher_temperature(self, position: Position) -> float:
         """Return the teacher's temperature, which rises over the first epochs, constant within an epoch."""
