@@ -33,11 +33,12 @@ def info_nce(query: Tensor, key: Tensor, queue: Tensor, temperature: float) -> t
         queue: [d, k], columns of length 1; the wrong ones.
         temperature: divides the cosines.
     """
+    query = query / temperature  # here, not at the n (1 + k) logits
     positive = (query * key).sum(dim=1, keepdim=True)  # n 1
     negative = query @ queue  # n k
-    logits = torch.cat([positive, negative], dim=1) / temperature  # n 1+k
-    target = torch.zeros(len(logits), dtype=torch.long, device=logits.device)
-    return functional.cross_entropy(logits, target), (logits.argmax(dim=1) == 0).float().mean()
+    target = torch.zeros(len(query), dtype=torch.long, device=query.device)
+    loss = functional.cross_entropy(torch.cat([positive, negative], dim=1), target)
+    return loss, (positive >= negative.amax(dim=1, keepdim=True)).float().mean()
 
 
 def key_order(count: int, seed: int, micro_batch: int) -> Tensor:
