@@ -22,16 +22,15 @@ def feature_std(features: Tensor) -> Tensor:
     return features.detach().std(dim=0).mean() * math.sqrt(features.shape[1])
 
 
-def information(targets: Tensor) -> Tensor:
-    """Return how many nats rows [..., k] of sum 1 tell about their image: entropy of the mean less mean entropy.
+def entropy_and_information(targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the mean entropy of rows [..., k] of sum 1, and how much they tell about their image, both in nats.
 
-    At most the smaller of ln k and ln(rows). 0 when all images have the same, whether that is one output or all alike:
-    what both ways to collapse have in common.
+    Information is the entropy of the mean less the mean entropy, at most the smaller of ln k and ln(rows). It is 0 when
+    all images have the same, whether that is one output or all alike: what both ways to collapse have in common.
     """
     rows = targets.detach().float().flatten(0, -2)  # n k
-    entropies = torch.special.entr(rows).sum(dim=1)
-    told: Tensor = torch.special.entr(rows.mean(dim=0)).sum() - entropies.mean()
-    return told
+    entropy = torch.special.entr(rows).sum(dim=1).mean()
+    return entropy, torch.special.entr(rows.mean(dim=0)).sum() - entropy
 
 
 class Metrics:

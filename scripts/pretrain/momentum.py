@@ -19,6 +19,7 @@ from scripts.lib.encoders import build_encoder, feature_dim
 from scripts.pretrain import ranks
 from scripts.pretrain.batch_norm import average_running_statistics, split_batch_norms
 from scripts.pretrain.contract import Method, Position, normalised
+from scripts.pretrain.moving_average import follow
 from scripts.pretrain.schedules import half_cosine
 from scripts.pretrain.settings import MomentumRun
 
@@ -32,11 +33,12 @@ def info_nce(query: Tensor, key: Tensor, queue: Tensor, temperature: float) -> t
         queue: [d, k], columns of length 1; the wrong ones.
         temperature: divides the cosines.
     """
+    query = query / temperature  # here, not at the n (1 + k) logits
     positive = (query * key).sum(dim=1, keepdim=True)  # n 1
     negative = query @ queue  # n k
-    logits = torch.cat([positive, negative], dim=1) / temperature  # n 1+k
-    target = torch.zeros(len(logits), dtype=torch.long, device=logits.device)
-    return functional.cross_entropy(logits, target), (logits.argmax(dim=1) == 0).float().mean()
+    target = torch.zeros(len(query), dtype=torch.long, device=query.device)
+    loss = functional.cross_entropy(torch.cat([positive, negative], dim=1), target)
+    return loss, (positive >= negative.amax(dim=1, keepdim=True)).float().mean()
 
 
 def key_order(count: int, seed: int, micro_batch: int) -> Tensor:
@@ -108,12 +110,9 @@ class MomentumContrast(Method):
         self.new_keys = []
         average_running_statistics(self)
 
-    @torch.no_grad()
     def update_f_k(self) -> None:
         """f_k = m f_k + (1 - m) f_q, on parameters only: BatchNorm's statistics are each network's own."""
-        m = self.run.key_momentum
-        for parameter_q, parameter_k in zip(self.f_q.parameters(), self.f_k.parameters(), strict=True):
-            parameter_k.mul_(m).add_(parameter_q, alpha=1 - m)
+        follow(self.f_k, self.f_q, self.run.key_momentum)
 
     @torch.no_grad()
     def enqueue(self, key: Tensor) -> None:

@@ -1,4 +1,6 @@
-"""Crops of several sizes of an image, and one forward pass for each size (SwAV section 3.2, as DINO uses it too)."""
+"""Crops of several sizes of an image, one forward pass for each size, and the loss between them (SwAV section 3.2, as
+DINO uses it too).
+"""
 
 from __future__ import annotations
 
@@ -51,3 +53,19 @@ def forward_by_size(encoder: nn.Module, views: list[Tensor]) -> Tensor:
     """
     batches = [torch.cat(list(same)) for _, same in groupby(views, key=lambda view: view.shape[-1])]
     return torch.cat([encoder(normalised(batch)) for batch in batches])
+
+
+def cross_entropy_of_others(targets: Tensor, log_p: Tensor) -> Tensor:
+    """Return the cross-entropy of each target with each other crop's prediction, averaged over images and pairs.
+
+    The sum over pairs (i, j) of q_i · log p_j, without i = j, is (sum of q) · (sum of log p) less the sum of
+    q_i · log p_i: 1 + t products of [n, k] in the place of t (v - 1).
+
+    Args:
+        targets: [t, n, k], of the first t crops; rows of sum 1.
+        log_p: [v, n, k], logarithms of the predictions for all crops.
+    """
+    t, v, images = len(targets), len(log_p), log_p.shape[1]
+    all_pairs = (targets.sum(dim=0) * log_p.sum(dim=0)).sum()
+    same_crop = (targets * log_p[:t]).sum()
+    return (same_crop - all_pairs) / (t * (v - 1) * images)

@@ -104,9 +104,13 @@ def drawing(seed: int, size: tuple[int, int] = (56, 48)) -> bytes:
 
 
 def make_shards(folder: Path, images: int, count: int = 2) -> tuple[list[Path], list[Path]]:
-    """Shards and indexes as write_shards leaves them."""
+    """Shards and indexes of drawings."""
+    return write_shards(folder, {derived_id("made", str(number)): drawing(number) for number in range(images)}, count)
+
+
+def write_shards(folder: Path, contents: dict[str, bytes], count: int) -> tuple[list[Path], list[Path]]:
+    """Shards and indexes as the step of this name leaves them; `contents` by image id."""
     folder.mkdir(parents=True, exist_ok=True)
-    contents = {derived_id("made", str(number)): drawing(number) for number in range(images)}
     tars, indexes = [], []
     for shard in (f"{number:05d}" for number in range(count)):
         rows = []

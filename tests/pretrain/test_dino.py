@@ -13,7 +13,15 @@ from scripts.lib.encoders import build_encoder
 from scripts.lib.errors import UserError
 from scripts.lib.recipe import read_recipe
 from scripts.pretrain.contract import Position
-from scripts.pretrain.methods.dino import Dino, NormedLayer, Recipe, build_method, clip_each, distillation_loss
+from scripts.pretrain.methods.dino import (
+    Dino,
+    NormedLayer,
+    Recipe,
+    build_method,
+    clip_each,
+    distillation_loss,
+    targets_of,
+)
 from scripts.pretrain.multi_crop import forward_by_size
 from tests.pretrain.made_multicrop import crops_of, recipe
 from tests.pretrain.method_checks import built_from_its_run
@@ -55,7 +63,7 @@ def test_loss_against_a_loop(v: int, n: int, k: int, temperatures: tuple[float, 
                 s = softmax([float(student[j, row, c] / temperatures[0]) for c in range(k)])
                 total -= sum(a * math.log(b) for a, b in zip(t, s, strict=True)) / n
     assert terms == 2 * v - 2
-    found = distillation_loss(student, teacher, centre, *temperatures)
+    found = distillation_loss(student, targets_of(teacher, centre, temperatures[1]), temperatures[0])
     assert float(found) == pytest.approx(total / terms, abs=1e-6)
 
 
@@ -93,7 +101,8 @@ def test_one_step_does_what_the_paper_says() -> None:
         teacher = reference.teacher[1](forward_by_size(reference.teacher[0], views[:2]))
     student = reference.student[1](forward_by_size(reference.student[0], views))
     centre = reference.centre.clone()
-    loss = distillation_loss(student.view(5, 8, 40), teacher.view(2, 8, 40), centre, 0.1, 0.07)  # epoch 1
+    targets = targets_of(teacher.view(2, 8, 40), centre, 0.07)  # epoch 1
+    loss = distillation_loss(student.view(5, 8, 40), targets, 0.1)
     assert torch.allclose(got["loss"], loss, atol=1e-5)
     got["loss"].backward()
     assert all(each.grad is not None for each in dino.student.parameters())

@@ -8,7 +8,7 @@ import torch
 
 from scripts.lib.errors import UserError
 from scripts.pretrain.contract import Position
-from scripts.pretrain.metrics import MAX_ROWS, Metrics, information
+from scripts.pretrain.metrics import MAX_ROWS, Metrics, entropy_and_information
 
 
 def values(step: int) -> dict[str, torch.Tensor]:
@@ -61,13 +61,17 @@ def test_information_is_that_between_image_and_output() -> None:
     naive = sum(
         float(p) * math.log(float(p) / mean[k]) for row in targets.flatten(0, 1) for k, p in enumerate(row)
     )  # Kullback-Leibler divergence from the mean, summed
-    assert float(information(targets)) == pytest.approx(naive / 10, abs=1e-6)
+    entropy, information = entropy_and_information(targets)
+    assert float(information) == pytest.approx(naive / 10, abs=1e-6)
+    assert float(entropy) == pytest.approx(-sum(float(p) * math.log(float(p)) for p in targets.flatten()) / 10)
 
 
 def test_both_ways_to_collapse_hold_no_information() -> None:
     one = torch.eye(4)[torch.zeros(6, dtype=torch.long)]
-    assert float(information(one)) == 0 and float(information(torch.full((6, 4), 0.25))) == pytest.approx(0, abs=1e-6)
-    assert float(information(torch.eye(4))) == pytest.approx(math.log(4))
+    all_alike = torch.full((6, 4), 0.25)
+    known = [[float(each) for each in entropy_and_information(targets)] for targets in (one, all_alike, torch.eye(4))]
+    assert known[0] == [0, 0] and known[1] == pytest.approx([math.log(4), 0], abs=1e-6)
+    assert known[2] == pytest.approx([0, math.log(4)])
 
 
 def test_columns_are_numbers() -> None:

@@ -9,13 +9,14 @@ import torch
 from PIL import Image, ImageFilter, ImageOps
 from pydantic import ValidationError
 from torch import nn
+from torch.nn import functional
 from torchvision import transforms
 
 from scripts.lib.draws import uniforms
 from scripts.pretrain.augment import apply_parameters
 from scripts.pretrain.backend import load_backend
 from scripts.pretrain.contract import normalised
-from scripts.pretrain.multi_crop import MultiCrop, draw_crop_parameters, forward_by_size
+from scripts.pretrain.multi_crop import MultiCrop, cross_entropy_of_others, draw_crop_parameters, forward_by_size
 from scripts.pretrain.settings_multicrop import CropGroup, MultiCropAugmentation
 from tests.pretrain.made import drawing
 from tests.pretrain.made_multicrop import CROP, SMALL, crops_of
@@ -102,3 +103,24 @@ def test_one_forward_for_each_size_in_order() -> None:
 def test_the_first_two_crops_are_a_pair(crops: list[object]) -> None:
     with pytest.raises(ValidationError, match="first two crops must have one size"):
         MultiCropAugmentation.model_validate_json(json.dumps({"crops": crops}))
+
+
+@pytest.mark.parametrize(("t", "v", "n", "k"), [(1, 2, 1, 1), (2, 2, 1, 5), (2, 10, 3, 7), (2, 3, 5, 13), (3, 4, 2, 6)])
+@pytest.mark.parametrize("kind", [torch.float32, torch.float64])
+def test_cross_entropy_of_others_and_its_gradient_equal_a_loop(
+    t: int, v: int, n: int, k: int, kind: torch.dtype
+) -> None:
+    numbers = torch.Generator().manual_seed(v * n)
+    targets = functional.softmax(4 * torch.randn(t, n, k, generator=numbers, dtype=torch.float64), dim=2).to(kind)
+    logits = (4 * torch.randn(v, n, k, generator=numbers, dtype=torch.float64)).to(kind).requires_grad_()
+    terms = []
+    for i in range(t):
+        for j in range(v):
+            for row in range(n):
+                if i != j:
+                    terms.append(-(targets[i, row] * functional.log_softmax(logits[j, row], dim=0)).sum())
+    naive = torch.stack(terms).mean()
+    found = cross_entropy_of_others(targets, functional.log_softmax(logits, dim=2))
+    assert float(found.detach()) == pytest.approx(float(naive.detach()), rel=1e-6, abs=1e-6)
+    gradients = [torch.autograd.grad(each, logits, retain_graph=True)[0] for each in (found, naive)]
+    assert torch.allclose(*gradients, atol=1e-6, rtol=0) and (k == 1 or gradients[1].abs().max() > 0.01)

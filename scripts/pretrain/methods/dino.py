@@ -23,8 +23,9 @@ from scripts.lib.encoders import build_encoder, feature_dim
 from scripts.lib.recipe import Settings
 from scripts.pretrain import ranks
 from scripts.pretrain.contract import Method, Position
-from scripts.pretrain.metrics import feature_std, information
-from scripts.pretrain.multi_crop import MultiCrop, forward_by_size
+from scripts.pretrain.metrics import entropy_and_information, feature_std
+from scripts.pretrain.moving_average import follow
+from scripts.pretrain.multi_crop import MultiCrop, cross_entropy_of_others, forward_by_size
 from scripts.pretrain.schedules import half_cosine, ramp, warm_up_then_cosine
 from scripts.pretrain.settings_multicrop import DinoRun
 
@@ -37,27 +38,20 @@ class Recipe(Settings):
     run: DinoRun
 
 
-def distillation_loss(
-    student: Tensor, teacher: Tensor, centre: Tensor, student_temperature: float, teacher_temperature: float
-) -> Tensor:
+def targets_of(teacher: Tensor, centre: Tensor, temperature: float) -> Tensor:
+    """Return what the student is to predict: the teacher's outputs [t, n, k], centred and sharpened; `centre` [k]."""
+    return functional.softmax((teacher - centre) / temperature, dim=2)
+
+
+def distillation_loss(student: Tensor, targets: Tensor, temperature: float) -> Tensor:
     """Return DINO's loss (algorithm 1): mean over pairs of a teacher's and another crop of the student.
 
     Args:
         student: [v, n, k], outputs for v crops.
-        teacher: [t, n, k], outputs for the first t of them.
-        centre: [k].
-        student_temperature: divides `student`.
-        teacher_temperature: divides `teacher` less `centre`.
+        targets: [t, n, k], those of the first t of them; rows of sum 1.
+        temperature: divides `student`.
     """
-    target = functional.softmax((teacher - centre) / teacher_temperature, dim=2)  # t n k
-    log_p = functional.log_softmax(student / student_temperature, dim=2)  # v n k
-    terms = [
-        -(target[i] * log_p[crop]).sum(dim=1).mean()
-        for i in range(len(teacher))
-        for crop in range(len(student))
-        if crop != i
-    ]
-    return torch.stack(terms).mean()
+    return cross_entropy_of_others(targets, functional.log_softmax(student / temperature, dim=2))
 
 
 def clip_each(parameters: list[nn.Parameter], limit: float) -> None:
@@ -142,16 +136,14 @@ class Dino(Method):
             teacher = self.teacher[1](features).float().view(TEACHER_CROPS, len(batch[0]), -1)  # t n k
         student = self.student[1](forward_by_size(self.student[0], batch)).float()  # v·n k
         student = student.view(len(batch), len(batch[0]), -1)
-        temperature = self.teacher_temperature(self.position)
-        loss = distillation_loss(student, teacher, self.centre, self.run.student_temperature, temperature)
-        # ln k when all outputs are equally likely, 0 when one has all images: the two ways to collapse.
-        target = functional.softmax((teacher - self.centre) / temperature, dim=2)
-        entropy = torch.special.entr(target).sum(dim=2).mean()
+        targets = targets_of(teacher, self.centre, self.teacher_temperature(self.position))  # t n k
+        loss = distillation_loss(student, targets, self.run.student_temperature)
         self.new_means.append(teacher.mean(dim=(0, 1)))
+        # Entropy: ln k when all outputs are equally likely, 0 when one has all images: the two ways to collapse.
+        # Information: 0 when all images have the same output, which is either.
+        entropy, told = entropy_and_information(targets)
         # Of the first crop: 1 when the features fill the sphere, 0 when all images have the same.
-        first = functional.normalize(features[: len(batch[0])].float(), dim=1)  # n d
-        spread = feature_std(first)
-        told = information(target)  # 0 when all images have the same output: either way to collapse
+        spread = feature_std(functional.normalize(features[: len(batch[0])].float(), dim=1))
         return {"loss": loss, "teacher_entropy": entropy, "teacher_information": told, "feature_std": spread}
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
@@ -173,12 +165,10 @@ class Dino(Method):
         self.centre.lerp_(mean, 1 - self.run.centre_momentum)
         self.new_means = []
 
-    @torch.no_grad()
     def update_teacher(self) -> None:
         """g_t = m g_t + (1 - m) g_s, m to 1 by half a cosine; on parameters only, BatchNorm's are each network's."""
         m = half_cosine(self.position.step, self.position.total_steps, self.run.teacher_momentum, 1.0)
-        for parameter_s, parameter_t in zip(self.student.parameters(), self.teacher.parameters(), strict=True):
-            parameter_t.mul_(m).add_(parameter_s, alpha=1 - m)
+        follow(self.teacher, self.student, m)
 
     def teacher_temperature(self, position: Position) -> float:
         """Return the teacher's temperature, which rises over the first epochs, constant within an epoch."""

@@ -24,8 +24,8 @@ from scripts.lib.recipe import Settings
 from scripts.pretrain import ranks
 from scripts.pretrain.contract import Method, Position
 from scripts.pretrain.larc import Larc
-from scripts.pretrain.metrics import feature_std, information
-from scripts.pretrain.multi_crop import MultiCrop, forward_by_size
+from scripts.pretrain.metrics import entropy_and_information, feature_std
+from scripts.pretrain.multi_crop import MultiCrop, cross_entropy_of_others, forward_by_size
 from scripts.pretrain.schedules import warm_up_then_cosine
 from scripts.pretrain.settings_multicrop import SwavRun
 
@@ -64,14 +64,7 @@ def swapped_loss(scores: Tensor, assignments: Tensor, temperature: float) -> Ten
         assignments: [a, n, k], those of the first a crops; rows of sum 1.
         temperature: divides the scores.
     """
-    log_p = functional.log_softmax(scores / temperature, dim=2)  # v n k
-    terms = [
-        -(q * log_p[crop]).sum(dim=1).mean()
-        for assigned, q in enumerate(assignments)
-        for crop in range(len(scores))
-        if crop != assigned
-    ]
-    return torch.stack(terms).mean()
+    return cross_entropy_of_others(assignments, functional.log_softmax(scores / temperature, dim=2))
 
 
 class Swav(Method):
@@ -116,11 +109,10 @@ class Swav(Method):
         if self.queue_age >= 0:
             self.new.append(torch.stack([ranks.gathered(z[crop]) for crop in ASSIGNED]))  # a w·n d
         loss = swapped_loss(scores, q, self.run.temperature)
-        # ln k when every image belongs equally to all prototypes: collapse.
-        entropy = torch.special.entr(q).sum(dim=2).mean()
-        # 1 when the features fill the sphere, 0 when all images have the same: collapse.
+        # Entropy: ln k when every image belongs equally to all prototypes. Information: 0 when all images have the same
+        # prototypes. Deviation: 1 when the features fill the sphere, 0 when all images have the same.
+        entropy, told = entropy_and_information(q)
         spread = feature_std(z[0])
-        told = information(q)  # 0 when all images have the same prototypes: either way to collapse
         return {"loss": loss, "assignment_entropy": entropy, "assignment_information": told, "feature_std": spread}
 
     def scores(self, z: Tensor) -> Tensor:
