@@ -73,7 +73,7 @@ def run(folder: Path, encoder: Path, task: dict[str, Any], paths: list[str], bat
 def arguments(
     folder: Path, encoder: Path, task: dict[str, Any], paths: list[str], batch_size: int, **cache: Any
 ) -> list[str]:
-    recipe = json.dumps({"task": task, "batch_size": batch_size, "cache": {**CACHE, **cache}})
+    recipe = json.dumps({"task": task, "preprocess": "encoder", "batch_size": batch_size, "cache": {**CACHE, **cache}})
     flags = ["--recipe", recipe, "--encoder", str(encoder), "--items", str(folder / "items"), "--paths", *paths]
     return [*flags, "--threads", "2", "--out", str(folder / "features")]
 
@@ -305,7 +305,7 @@ def test_what_features_say_of_themselves():
     table = table_of(rows, TASK_ITEMS)
     assert embed.class_names(table) == ["cat", "dog", "2"]  # class 2 stands for no image of its own
     settings = embed.EmbedSettings.model_validate_json(
-        json.dumps({"task": task_of(resize=256, crop=224), "batch_size": 4, "cache": CACHE})
+        json.dumps({"task": task_of(resize=256, crop=224), "preprocess": "task", "batch_size": 4, "cache": CACHE})
     )
     said = [embed.describe(table, settings, {}, {"items_sha256": "x"}, factor)["inputs"] for factor in (None, 8.0)]
     assert said[0] == {"items_sha256": "x", "resize": 256, "crop": 224, "precision": "float32"}
