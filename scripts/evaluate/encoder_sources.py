@@ -73,7 +73,7 @@ def address_of(entry: Stranger) -> tuple[str, str]:
     if isinstance(entry, TimmEncoder):
         config = _timm_config(entry)
         repository, file = config.get("hf_hub_id"), config.get("hf_hub_filename") or "model.safetensors"
-        if not repository or config.get("custom_load"):
+        if not repository:
             raise UserError(
                 f"evaluate.encoders, {entry.name}: timm publishes no state dict of {entry.model}. Name a model "
                 "with the tag of its weights (resnet50.a1_in1k), or give the `path` of a file"
