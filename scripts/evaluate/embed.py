@@ -77,7 +77,7 @@ def enlargement(task: TaskBase, shorts: Sequence[int]) -> float | None:
         return None
     log.warning(
         "the pictures of the task %s have a median short side of %.0f pixels and are enlarged to %d: a `resize` "
-        "near %.0f would show the network what is there",
+        "near %.0f (under evaluate.preprocess: task) would show the network what is there",
         task.name,
         median,
         task.resize,

@@ -73,14 +73,17 @@ class StrangerPlan:
         return [self.stranger_weights(encoder)] if fetched else present(self.stranger_weights(encoder))
 
     def report_strangers(self) -> list[dict[str, str]]:
-        """Return what the report says of each; `checkpoint` is one of PASS's, `twin` the random encoder beside it."""
+        """Return what the report says of each; `checkpoint` is one that the authors of PASS publish."""
         return [
             {
                 "name": name,
                 "encoder": self.stranger_architecture(name),
                 "source": self._strangers[name].source_text if name in self._strangers else "random initialisation",
                 "checkpoint": getattr(self._strangers.get(name), "checkpoint", ""),
-                "twin": self.random_of(name) if isinstance(self._strangers.get(name), WeightsBase) else "",
             }
             for name in self.strangers
         ]
+
+    def random_twins(self) -> dict[str, str]:
+        """Return entry → the random encoder beside it, for those that have weights."""
+        return {name: self.random_of(name) for name, entry in self._strangers.items() if isinstance(entry, WeightsBase)}

@@ -63,17 +63,21 @@ def task_of(**values: Any) -> dict[str, Any]:
     return {**task, "max_train": None, "max_test": None, **values}
 
 
-def run(folder: Path, encoder: Path, task: dict[str, Any], paths: list[str], batch_size: int = 4, **cache: Any) -> Path:
+def run(
+    folder: Path, encoder: Path, task: dict[str, Any], paths: list[str], batch_size: int = 4,
+    preprocess: str = "encoder", **cache: Any,
+) -> Path:  # fmt: skip
     listing = ["--recipe", json.dumps({"task": task, "near_duplicates": None}), "--paths", *paths]
     list_task.main([*listing, "--out", str(folder / "items"), "--left-out", str(folder / "left.csv")])
-    embed.main(arguments(folder, encoder, task, paths, batch_size, **cache))
+    embed.main(arguments(folder, encoder, task, paths, batch_size, preprocess, **cache))
     return folder / "features"
 
 
 def arguments(
-    folder: Path, encoder: Path, task: dict[str, Any], paths: list[str], batch_size: int, **cache: Any
-) -> list[str]:
-    recipe = json.dumps({"task": task, "preprocess": "encoder", "batch_size": batch_size, "cache": {**CACHE, **cache}})
+    folder: Path, encoder: Path, task: dict[str, Any], paths: list[str], batch_size: int,
+    preprocess: str = "encoder", **cache: Any,
+) -> list[str]:  # fmt: skip
+    recipe = json.dumps({"task": task, "preprocess": preprocess, "batch_size": batch_size, "cache": {**CACHE, **cache}})
     flags = ["--recipe", recipe, "--encoder", str(encoder), "--items", str(folder / "items"), "--paths", *paths]
     return [*flags, "--threads", "2", "--out", str(folder / "features")]
 
