@@ -32,6 +32,7 @@ rule encoders:
         "results/evaluate/compare_encoders.csv",
         PLAN.model_cards,
         expand("results/report/draw_curves/{run}.svg", run=PLAN.runs),
+        expand("results/pretrain/diagnose_run/{run}.json", run=PLAN.runs),
 
 
 # The pages for reviewers and auditors alone; `all` makes them too.

@@ -8,6 +8,7 @@ recipe, code, images and torch. One with another key is set aside, never overwri
 from __future__ import annotations
 
 import hashlib
+import io
 import logging
 import os
 import pickle
@@ -51,8 +52,10 @@ def _add(digest: Any, value: Any) -> None:
 
 def save_checkpoint(folder: Path, key: str, state: State) -> None:
     """Write `last.ckpt`; the one before becomes `last-1.ckpt`. At any moment one of them is whole."""
+    content = io.BytesIO()  # torch does not say of a full disk that it is full
+    torch.save({"key": key, "digest": content_digest(state), "state": state}, content)
     with replacing(folder / LAST) as private:
-        torch.save({"key": key, "digest": content_digest(state), "state": state}, private)
+        private.write_bytes(content.getbuffer())
         with private.open("rb") as handle:
             os.fsync(handle.fileno())  # before the old one gives up its name
         if (folder / LAST).exists():

@@ -63,7 +63,7 @@ LOADERS = {  # encoder → lines that make `model`, ready for the weights; docs/
         "model = VisionTransformer(img_size=32, patch_size=8, embed_dim=64, depth=2, num_heads=4, num_classes=0)",
     ],
 }
-NOT_VALUES = ("name", "cost", "expected", "devices", "nodes")  # of a run: notes, and what cost.json measured
+NOT_VALUES = ("name", "cost", "expected", "devices", "nodes", "threads")  # of a run: notes, and what cost.json measured
 
 
 def head(card: WriteModelCardSettings) -> list[str]:

@@ -1,8 +1,16 @@
-"""Run `train` several times in processes that die at given steps.
+"""Run `train` several times in processes that are killed, asked to stop, or short of disk at given moments.
 
-`python -m tests.pretrain.lives '<JSON>'` takes a list of lives {"flags": [...], "die_at": steps or null, "workers": n
-or null}, and forks one process for each, one after the other; torch is loaded once and used only in the children. A
-life ends in the middle of a step: when the gradients are there and the weights are not yet changed.
+`python -m tests.pretrain.lives '<JSON>'` takes a list of lives, and forks one process for each, one after the other;
+torch is loaded once and used only in the children. A life has `flags`, and may have
+
+    die_at      steps after which SIGKILL comes, in the middle of the next step: when the gradients are there and the
+                weights are not yet changed
+    die_saving  [which checkpoint, from 1; "half", "renamed" or "whole"]: SIGKILL while it is written, between its two
+                renames, or right after it
+    signal_at   steps after which SIGTERM comes
+    end_in      seconds until the job's time is up, as SLURM says it
+    full_at     checkpoints, from 1, for which the disk has no room
+    workers, prefetch   of the loader
 """
 
 from __future__ import annotations
@@ -10,31 +18,127 @@ from __future__ import annotations
 import json
 import logging
 import os
+import resource
+import signal
 import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from scripts.pretrain.train import main  # isort: skip (sets how OpenMP waits, before torch is loaded)
+
+from scripts.lib import checkpoints
+from scripts.lib.errors import UserError
 from scripts.pretrain import machine, steps
 
-DIED = 9
+STOPPED = 1
+
+
+def kill() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def die_in_a_step(after: int) -> None:
+    done = 0
+
+    def count(*_: Any) -> None:
+        nonlocal done
+        done += 1
+        if done > after:
+            kill()
+
+    # Lightning calls this when loss and gradients are there, whatever the optimiser.
+    steps.Steps.on_before_optimizer_step = count  # type: ignore[method-assign]
+
+
+def signal_in_a_step(after: int) -> None:
+    done = 0
+
+    def count(*_: Any) -> None:
+        nonlocal done
+        done += 1
+        if done == after + 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    steps.Steps.on_before_optimizer_step = count  # type: ignore[method-assign]
+
+
+def each_save(before: Callable[[int], None], after: Callable[[], None]) -> None:
+    """Call `before` with the number of each checkpoint, from 1, and `after` when it is written or cannot be."""
+    saves, real = 0, steps.save_checkpoint
+
+    def save(*content: Any) -> None:
+        nonlocal saves
+        saves += 1
+        before(saves)
+        try:
+            real(*content)
+        finally:
+            after()
+
+    steps.save_checkpoint = save
+
+
+def die_saving(which: int, moment: str) -> None:
+    now, real_sync, real_replace = 0, os.fsync, os.replace
+
+    def note(number: int) -> None:
+        nonlocal now
+        now = number
+
+    def sync(descriptor: int) -> None:
+        if now == which and moment == "half":
+            path = Path(f"/proc/self/fd/{descriptor}").readlink()
+            os.truncate(path, path.stat().st_size // 2)
+            kill()
+        real_sync(descriptor)
+
+    def replace(old: Any, new: Any) -> None:
+        real_replace(old, new)
+        last = {"renamed": checkpoints.PREVIOUS, "whole": checkpoints.LAST}.get(moment, "/")
+        if now == which and str(new).endswith(last):
+            kill()
+
+    each_save(note, lambda: None)
+    os.fsync, os.replace = sync, replace  # type: ignore[assignment]
+
+
+def fill_disk(at: list[int]) -> None:
+    kind, limits = resource.RLIMIT_FSIZE, resource.getrlimit(resource.RLIMIT_FSIZE)
+    each_save(
+        lambda number: resource.setrlimit(kind, (4096, limits[1])) if number in at else None,
+        lambda: resource.setrlimit(kind, limits),
+    )
 
 
 def live(life: dict[str, Any]) -> None:
-    """Train in this process, which does not come back when `die_at` says so."""
-    if life["workers"] is not None:
+    """Train in this process, which may not come back."""
+    if life.get("workers") is not None:
         machine.Place.workers = property(lambda self: life["workers"])  # type: ignore[assignment, method-assign]
-    if life["die_at"] is not None:
-        done = 0
+    if life.get("prefetch") is not None:
+        machine.Place.prefetch = property(lambda self: life["prefetch"])  # type: ignore[assignment, method-assign]
+    if life.get("die_at") is not None:
+        die_in_a_step(life["die_at"])
+    if life.get("die_saving") is not None:
+        die_saving(*life["die_saving"])
+    if life.get("signal_at") is not None:
+        signal_in_a_step(life["signal_at"])
+    if life.get("full_at") is not None:
+        fill_disk(life["full_at"])
+    if life.get("end_in") is not None:
+        os.environ["SLURM_JOB_END_TIME"] = str(int(time.time() + life["end_in"]))
+    try:
+        main(life["flags"])
+    except UserError as error:
+        logging.getLogger("tests").error("%s", error)
+        sys.exit(STOPPED)
 
-        def count(*_: Any) -> None:
-            nonlocal done
-            done += 1
-            if done > life["die_at"]:
-                os._exit(DIED)
 
-        # Lightning calls this when loss and gradients are there, whatever the optimiser.
-        steps.Steps.on_before_optimizer_step = count  # type: ignore[method-assign]
-    main(life["flags"])
+def expected_end(life: dict[str, Any]) -> int:
+    if life.get("die_at") is not None or life.get("die_saving") is not None:
+        return -signal.SIGKILL
+    return 0 if life.get("signal_at") is None and life.get("end_in") is None else STOPPED
 
 
 if __name__ == "__main__":
@@ -45,6 +149,5 @@ if __name__ == "__main__":
             live(life)
             sys.exit(0)
         status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        expected = 0 if life["die_at"] is None else DIED
-        if status != expected:
-            sys.exit(f"life {number} ended with {status} where {expected} was expected: {life}")
+        if status != expected_end(life):
+            sys.exit(f"life {number} ended with {status} where {expected_end(life)} was expected: {life}")

@@ -43,6 +43,11 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Shards:
     return make_shards(tmp_path_factory.mktemp("shards"), IMAGES)
 
 
+def run_of(method: str) -> str:
+    """A real ResNet for one method; the others have a tiny one."""
+    return recipe(method) if method == "moco_v2" else recipe(method, encoder="resnet_tiny_test")
+
+
 def live(arguments: list[str], deaths: list[int], workers: int | None = None) -> str:
     """Train once for each of `deaths`, which are steps, then to the end; return what was logged."""
     ends: list[int | None] = [*deaths, None]
@@ -60,7 +65,7 @@ def finished(shards: Shards, tmp_path_factory: pytest.TempPathFactory) -> Callab
     @cache
     def train(method: str) -> Path:
         out = tmp_path_factory.mktemp(method)
-        live(flags(shards, out, recipe(method)), [])
+        live(flags(shards, out, run_of(method)), [])
         return out
 
     return train
@@ -116,7 +121,7 @@ def test_what_a_run_leaves(shards: Shards, uninterrupted: Path) -> None:
 def test_killed_and_continued_is_bit_for_bit_the_uninterrupted_run(
     shards: Shards, finished: Callable[[str], Path], method: str, deaths: list[int], workers: int, tmp_path: Path
 ) -> None:
-    log = live(flags(shards, tmp_path, recipe(method)), deaths, workers)
+    log = live(flags(shards, tmp_path, run_of(method)), deaths, workers)
     assert log.count("continues after step") == sum(each > 1 for each in deaths)
     assert results(tmp_path) == results(finished(method))
     assert json.loads((tmp_path / COST).read_text())["sessions"] == 1 + log.count("continues after step")
@@ -216,6 +221,20 @@ def test_half_precision_needs_a_gpu(shards: Shards, tmp_path: Path) -> None:
 def test_bf16_runs_on_a_cpu(shards: Shards, method: str, tmp_path: Path) -> None:
     main(flags(shards, tmp_path, recipe(method, precision="bf16", epochs=2)))
     assert len((tmp_path / "metrics.csv").read_text().splitlines()) == 7
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("layout", ["contiguous", "channels_last"])
+def test_compiled_networks_give_the_same_losses(shards: Shards, layout: str, tmp_path: Path) -> None:
+    """As far as rounding goes, in two steps; the weights keep their names."""
+    losses = []
+    for compiled in (False, True):
+        changes = {"encoder": "resnet_tiny_test", "memory_format": layout, "compile": compiled, "epochs": 1}
+        main(flags(shards, tmp_path / str(compiled), recipe(**changes)))
+        rows = (tmp_path / str(compiled) / "metrics.csv").read_text().splitlines()[1:]
+        losses.append([float(row.split(",")[2]) for row in rows])
+    assert losses[0] == pytest.approx(losses[1], rel=1e-3)
+    load_encoder(tmp_path / "True" / "encoder.safetensors")
 
 
 @pytest.mark.parametrize("threads", [1, 2])

@@ -25,14 +25,15 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Shards:
 # Nine steps, checkpoints after steps 2, 3, 4, 6 and 8. SwAV's queue fills in the second epoch and is used in the third.
 @pytest.mark.parametrize("method", sorted(RUNS))
 def test_killed_and_continued_is_bit_for_bit_the_uninterrupted_run(method: str, shards: Shards, tmp_path: Path) -> None:
-    live(flags(shards, tmp_path / "whole", recipe(method)), [])
-    log = live(flags(shards, tmp_path / "killed", recipe(method)), [5], workers=2)
+    text = recipe(method) if method == "dino" else recipe(method, encoder="resnet_tiny_test")
+    live(flags(shards, tmp_path / "whole", text), [])
+    log = live(flags(shards, tmp_path / "killed", text), [5], workers=2)
     assert "continues after step 4 of 9" in log
     assert results(tmp_path / "killed") == results(tmp_path / "whole")
     trained, untrained = (load_file(tmp_path / "whole" / f"{name}.safetensors") for name in ("encoder", "untrained"))
     assert any(not trained[name].equal(untrained[name]) for name in trained)
     _, description = load_encoder(tmp_path / "whole" / "encoder.safetensors")
-    assert description["encoder"] == RUNS[method]["encoder"] and description["image_size"] == 32
+    assert description["encoder"].endswith("_tiny_test") and description["image_size"] == 32
 
 
 OVERFIT: dict[str, dict[str, object]] = {
