@@ -75,6 +75,11 @@ def test_a_network_of_timm_is_fingerprinted_with_its_own_family() -> None:
     assert codes[0] == codes[1] != codes[2] == codes[3]
 
 
+def test_runs_say_how_their_pictures_are_resized() -> None:
+    ways = {run: plan().run(run).interpolation for run in plan().runs}
+    assert {run for run, way in ways.items() if way == "bicubic"} == {"dino_vits16_100", "dino_vits16_300"}
+
+
 @pytest.mark.parametrize(
     ("entry", "told"),
     [
