@@ -176,7 +176,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     torch.set_num_threads(options.threads)
     table = pq.read_table(options.items, schema=TASK_ITEMS)
     encoder = load_encoder(options.encoder)
-    settings, noted = as_shown(settings, encoder[1])
+    task, noted = as_shown(settings.task, settings.preprocess, encoder[1])
+    settings = settings.model_copy(update={"task": task})
     kind = importlib.import_module(f"scripts.evaluate.tasks.{settings.task.kind}")
     reader: Reader = kind.open_reader(settings.task, options.paths)
     inputs = {"encoder_sha256": sha256_file(options.encoder), "items_sha256": sha256_file(options.items), **noted}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from scripts.evaluate.settings import EmbedSettings
+from scripts.evaluate.settings import Preprocess, Task
 from scripts.lib.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -39,29 +39,27 @@ def size_of(description: dict[str, Any], key: str) -> int | None:
     raise UserError(f"the description of the encoder has {key} {found!r}, which is no number of pixels")
 
 
-def as_shown(settings: EmbedSettings, description: dict[str, Any]) -> tuple[EmbedSettings, dict[str, Any]]:
-    """Return the settings with the sizes at which the encoder is shown the task, and what results say of them.
+def as_shown(task: Task, preprocess: Preprocess, description: dict[str, Any]) -> tuple[Task, dict[str, Any]]:
+    """Return a task with the sizes at which the encoder is shown it, and what results say of them.
 
     `encoder`: its input size and, where its file says it, the short side that this is cut from; else the margin is the
     task's. `task`: the task's sizes. Where the two crops differ this is logged, and a fact of each row of results: the
     size that was not taken.
     """
-    task, own, resize = settings.task, size_of(description, "image_size"), size_of(description, "resize")
+    own, resize = size_of(description, "image_size"), size_of(description, "resize")
     interpolation = interpolation_of(description)
     noted: dict[str, Any] = {} if interpolation == INTERPOLATIONS[0] else {"interpolation": interpolation}
     if own is None:
-        log.warning(
-            "the encoder's file does not say its input size; it is shown %d pixels, as the task says", task.crop
-        )
-        return settings, noted
-    if settings.preprocess == "task":
+        log.warning("the encoder's file does not say its input size; it is shown the task's %d pixels", task.crop)
+        return task, noted
+    if preprocess == "task":
         if own != task.crop:
             log.warning(
                 "the encoder takes pictures of %d pixels and is shown %d, as the task %s and evaluate.preprocess say",
                 *(own, task.crop, task.name),
             )
             noted["encoder_image_size"] = own
-        return settings, noted
+        return task, noted
     if own != task.crop:
         log.warning(
             "the task %s asks for pictures of %d pixels, and the encoder is shown its own %d (evaluate.preprocess)",
@@ -69,4 +67,4 @@ def as_shown(settings: EmbedSettings, description: dict[str, Any]) -> tuple[Embe
         )
         noted["task_crop"] = task.crop
     sizes = {"crop": own, "resize": max(own, resize or round(own * task.resize / task.crop))}
-    return settings.model_copy(update={"task": task.model_copy(update=sizes)}), noted
+    return task.model_copy(update=sizes), noted

@@ -187,6 +187,7 @@ class FinetuneClassifierSettings(Settings):
     """Recipe of `finetune_classifier`."""
 
     task: Task
+    preprocess: Preprocess
     recipe: ClassifierRecipe
     seed: int
 

@@ -14,7 +14,7 @@ from torchvision.transforms import InterpolationMode, v2
 from scripts.evaluate import import_encoder, knn
 from scripts.evaluate.features import load_features
 from scripts.evaluate.preprocess import as_shown, interpolation_of
-from scripts.evaluate.settings import EmbedSettings
+from scripts.evaluate.settings import ListTaskSettings, Preprocess, Task
 from scripts.evaluate.settings_protocols import KnnSettings
 from scripts.lib.encoders import build_encoder, load_encoder, save_encoder
 from scripts.lib.errors import UserError
@@ -26,10 +26,9 @@ from tests.evaluate.made_checkpoints import house, moco_file
 SHOWN = {"mean": [0.5, 0.4, 0.3], "std": [0.2, 0.25, 0.3]}
 
 
-def settings(preprocess: str, resize: int, crop: int) -> EmbedSettings:
-    task = embedding.task_of(resize=resize, crop=crop)
-    recipe = {"task": task, "preprocess": preprocess, "batch_size": 4, "cache": embedding.CACHE}
-    return EmbedSettings.model_validate_json(json.dumps(recipe))
+def task_of(resize: int, crop: int) -> Task:
+    recipe = {"task": embedding.task_of(resize=resize, crop=crop), "near_duplicates": None}
+    return ListTaskSettings.model_validate_json(json.dumps(recipe)).task
 
 
 @pytest.mark.parametrize(
@@ -46,19 +45,19 @@ def settings(preprocess: str, resize: int, crop: int) -> EmbedSettings:
     ],
 )
 def test_whose_sizes_count(
-    preprocess: str, sizes: tuple[int, int], about: dict[str, Any], shown: tuple[int, int], noted: dict[str, Any],
-    caplog: pytest.LogCaptureFixture,
+    preprocess: Preprocess, sizes: tuple[int, int], about: dict[str, Any], shown: tuple[int, int],
+    noted: dict[str, Any], caplog: pytest.LogCaptureFixture,
 ) -> None:  # fmt: skip
     with caplog.at_level(logging.WARNING):
-        found, said = as_shown(settings(preprocess, *sizes), about)
-    assert (found.task.resize, found.task.crop) == shown
+        found, said = as_shown(task_of(*sizes), preprocess, about)
+    assert (found.resize, found.crop) == shown
     expected = noted | ({"interpolation": "bicubic"} if "interpolation" in about else {})
     assert said == expected and bool(caplog.text) == bool(noted or "image_size" not in about)
 
 
 def test_what_a_file_cannot_say() -> None:
     with pytest.raises(UserError, match=r"image_size True, which is no number of pixels"):
-        as_shown(settings("encoder", 40, 32), {"image_size": True})
+        as_shown(task_of(40, 32), "encoder", {"image_size": True})
     with pytest.raises(UserError, match=r"interpolation 'nearest'; bilinear and bicubic are known"):
         interpolation_of({"interpolation": "nearest"})
 
