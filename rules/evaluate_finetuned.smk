@@ -48,7 +48,10 @@ rule finetune_classifier:
         recipe=lambda wc: PLAN.finetune_classifier_recipe(wc.recipe, wc.task, wc.seed),
         paths=lambda wc: PLAN.task_paths(wc.task),
         code=lambda wc: PLAN.code(
-            "evaluate.finetune_classifier", "evaluate.tasks", [PLAN.task_kind(wc.task)], PLAN.architecture_of(wc.encoder)
+            "evaluate.finetune_classifier",
+            "evaluate.tasks",
+            [PLAN.task_kind(wc.task)],
+            PLAN.architecture_of(wc.encoder),
         ),
     shell:
         "python -m scripts.evaluate.finetune_classifier --recipe {params.recipe:q} --run {wildcards.encoder}"
