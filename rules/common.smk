@@ -27,7 +27,7 @@ wildcard_constraints:
     shard=r"\d{5}",
     images=r"[a-z][a-z0-9_]*",
     run=r"[a-z][a-z0-9_]*",
-    encoder=r"[a-z][a-z0-9_]*(-untrained|-head)?",
+    encoder=r"[a-z][a-z0-9_]*(-untrained|-random|-head)?",
     task=r"[a-z][a-z0-9_]*",
     recipe=r"[a-z][a-z0-9_]*",
     seed=r"\d+",

@@ -30,7 +30,7 @@ rule list_annotations:
 
 rule finetune_classifier:
     input:
-        encoder=lambda wc: PLAN.weights_of(wc.encoder),
+        encoder=lambda wc: PLAN.encoder_path(wc.encoder),
         listed="results/evaluate/list_task/{task}.parquet",
     output:
         rows="results/evaluate/finetune_classifier/{encoder}/{recipe}/{task}-{seed}.csv",
@@ -47,19 +47,21 @@ rule finetune_classifier:
     params:
         recipe=lambda wc: PLAN.finetune_classifier_recipe(wc.recipe, wc.task, wc.seed),
         paths=lambda wc: PLAN.task_paths(wc.task),
-        published=lambda wc: PLAN.published_network(wc.encoder),
         code=lambda wc: PLAN.code(
-            "evaluate.finetune_classifier", "evaluate.tasks", [PLAN.task_kind(wc.task)], PLAN.network_of(wc.encoder)
+            "evaluate.finetune_classifier",
+            "evaluate.tasks",
+            [PLAN.task_kind(wc.task)],
+            PLAN.architecture_of(wc.encoder),
         ),
     shell:
         "python -m scripts.evaluate.finetune_classifier --recipe {params.recipe:q} --run {wildcards.encoder}"
-        " --encoder {input.encoder} --published={params.published:q} --items {input.listed} --paths {params.paths:q}"
+        " --encoder {input.encoder} --items {input.listed} --paths {params.paths:q}"
         " --threads {threads} --out {output.rows} --predictions {output.predictions} > {log} 2>&1"
 
 
 rule finetune_detector:
     input:
-        encoder=lambda wc: PLAN.weights_of(wc.encoder),
+        encoder=lambda wc: PLAN.encoder_path(wc.encoder),
         pictures="results/evaluate/list_annotations/{task}.parquet",
         facts="results/evaluate/list_annotations/{task}.json",
     output:
@@ -77,23 +79,22 @@ rule finetune_detector:
     params:
         recipe=lambda wc: PLAN.finetune_dense_recipe(wc.recipe, wc.task, wc.seed),
         paths=lambda wc: PLAN.annotated_paths(wc.task),
-        published=lambda wc: PLAN.published_network(wc.encoder),
         code=lambda wc: PLAN.code(
             "evaluate.finetune_detector",
             "evaluate.annotations",
             [PLAN.annotated_kind(wc.task)],
-            PLAN.network_of(wc.encoder),
+            PLAN.architecture_of(wc.encoder),
         ),
     shell:
         "python -m scripts.evaluate.finetune_detector --recipe {params.recipe:q} --run {wildcards.encoder}"
-        " --encoder {input.encoder} --published={params.published:q} --pictures {input.pictures} --facts {input.facts}"
+        " --encoder {input.encoder} --pictures {input.pictures} --facts {input.facts}"
         " --paths {params.paths:q} --devices {resources.gpu} --threads {threads}"
         " --out {output.rows} --losses {output.losses} > {log} 2>&1"
 
 
 rule finetune_segmenter:
     input:
-        encoder=lambda wc: PLAN.weights_of(wc.encoder),
+        encoder=lambda wc: PLAN.encoder_path(wc.encoder),
         pictures="results/evaluate/list_annotations/{task}.parquet",
         facts="results/evaluate/list_annotations/{task}.json",
     output:
@@ -111,15 +112,14 @@ rule finetune_segmenter:
     params:
         recipe=lambda wc: PLAN.finetune_dense_recipe(wc.recipe, wc.task, wc.seed),
         paths=lambda wc: PLAN.annotated_paths(wc.task),
-        published=lambda wc: PLAN.published_network(wc.encoder),
         code=lambda wc: PLAN.code(
             "evaluate.finetune_segmenter",
             "evaluate.annotations",
             [PLAN.annotated_kind(wc.task)],
-            PLAN.network_of(wc.encoder),
+            PLAN.architecture_of(wc.encoder),
         ),
     shell:
         "python -m scripts.evaluate.finetune_segmenter --recipe {params.recipe:q} --run {wildcards.encoder}"
-        " --encoder {input.encoder} --published={params.published:q} --pictures {input.pictures} --facts {input.facts}"
+        " --encoder {input.encoder} --pictures {input.pictures} --facts {input.facts}"
         " --paths {params.paths:q} --devices {resources.gpu} --threads {threads}"
         " --out {output.rows} --losses {output.losses} > {log} 2>&1"

@@ -88,6 +88,8 @@ def _conflicts(config: Config) -> Iterable[str]:
     yield from _repeated("curate.sources", (source.name for source in config.curate.sources))
     yield from _repeated("pretrain.image_sets", (images.name for images in config.pretrain.image_sets))
     yield from _repeated("pretrain.runs", (run.name for run in config.pretrain.runs))
+    names = [*(run.name for run in config.pretrain.runs), *(entry.name for entry in config.evaluate.encoders)]
+    yield from _repeated("pretrain.runs and evaluate.encoders", names)
     yield from _repeated("evaluate.tasks", (task.name for task in config.evaluate.tasks))
     monitor = config.pretrain.monitor
     if monitor is not None and monitor.task is not None and monitor.task not in {t.name for t in config.evaluate.tasks}:

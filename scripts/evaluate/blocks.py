@@ -17,7 +17,12 @@ class FeatureTaps:
         self._network = network
         self._tokens: list[torch.Tensor] = []
         blocks, self._norm = getattr(network, "blocks", None), getattr(network, "norm", None)
-        self.taps = last_blocks is not None and isinstance(blocks, nn.ModuleList) and isinstance(self._norm, nn.Module)
+        self.taps = (
+            last_blocks is not None
+            and isinstance(blocks, nn.ModuleList)
+            and isinstance(self._norm, nn.Module)
+            and isinstance(getattr(network, "cls_token", None), nn.Parameter)
+        )
         if self.taps:
             assert isinstance(blocks, nn.ModuleList)
             for block in blocks[-(last_blocks or 1) :]:

@@ -19,19 +19,19 @@ import numpy as np
 import torch
 from torch import nn
 
-from scripts.evaluate.dense.backbone import load_any
 from scripts.evaluate.dense.loop import Fit, Losses, Place, Plan
 from scripts.evaluate.dense.pictures import tensor_of
 from scripts.evaluate.embedder import normalisation
 from scripts.evaluate.holdout import required_holdout
 from scripts.evaluate.items import Item, Reader
+from scripts.evaluate.preprocess import interpolation_of
 from scripts.evaluate.scores import Labels
 from scripts.evaluate.settings import FinetuneClassifierSettings
 from scripts.evaluate.settings_finetuned import ClassifierRecipe
 from scripts.evaluate.views import ahead, augmented_view, load_pixels
 from scripts.lib.checkpoints import remove_checkpoints
 from scripts.lib.draws import derived_seed, generator, rank
-from scripts.lib.encoders import feature_dim
+from scripts.lib.encoders import feature_dim, load_encoder
 from scripts.lib.files import write_json
 from scripts.lib.images import centre_view
 
@@ -115,6 +115,7 @@ class Classifier(nn.Module):
     def __init__(self, encoder: tuple[nn.Module, dict[str, Any]], classes: int, seed: int) -> None:
         super().__init__()
         self.encoder, width = encoder[0], feature_dim(encoder[1]["encoder"])
+        self.interpolation = interpolation_of(encoder[1])
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derived_seed(seed, "classifier weights"))
             self.head = nn.Linear(width, classes)
@@ -135,7 +136,7 @@ class Trainer:
     Args:
         settings: of the step.
         reader: of the task's images.
-        weights: path of the encoder, and its network where it is a published one.
+        weights: path of the encoder.
         classes: number of classes.
         place: where; a fit adds its own folder and key.
     """
@@ -144,7 +145,7 @@ class Trainer:
         self,
         settings: FinetuneClassifierSettings,
         reader: Reader,
-        weights: tuple[str, str],
+        weights: str,
         classes: int,
         place: Place,
     ) -> None:
@@ -155,7 +156,7 @@ class Trainer:
         """Return a classifier trained on `data`, from its checkpoint where there is one."""
         recipe, seed, device = self.settings.recipe, self.settings.seed, self._place.device
         task = self.settings.task
-        model = Classifier(load_any(*self._weights), self._classes, seed).to(device)
+        model = Classifier(load_encoder(self._weights), self._classes, seed).to(device)
         groups: list[dict[str, Any]] = [
             {"params": list(model.encoder.parameters())},
             {"params": list(model.head.parameters()), "rate_factor": recipe.head_factor},
@@ -186,12 +187,14 @@ class Trainer:
 
     @torch.inference_mode()
     def answers(self, model: Classifier, data: Labelled) -> Labels:
-        """Return the class of each image's centre crop."""
+        """Return the class of each image's centre crop, resized as the encoder's file says."""
         model.eval()
         task, found = self.settings.task, []
 
         def load(item: Item) -> torch.Tensor:
-            return tensor_of(centre_view(load_pixels(item, self._reader, task), task.resize, task.crop))
+            return tensor_of(
+                centre_view(load_pixels(item, self._reader, task), task.resize, task.crop, model.interpolation)
+            )
 
         loaded = ahead(load, data.items, self._place.threads, 2 * TEST_BATCH)
         while batch := list(itertools.islice(loaded, TEST_BATCH)):

@@ -1,9 +1,10 @@
 """Compute the features of a labelled set under one encoder, once for all protocols.
 
 One view for each image, as in the official evaluations (MoCo `main_lincls.py`, SwAV `eval_linear.py`, DINO
-`eval_knn.py`): short side to `resize`, centre crop of `crop`, normalised as the encoder was trained; and, where
-`cache.train_views` asks for them, augmented views of the train images for SGD probes. The pass is made in shards, so
-that a kill costs one of them, and the shards are joined into one file.
+`eval_knn.py`): short side to `resize`, centre crop of `crop` (the encoder's own sizes, or the task's: `preprocess`),
+resampled and normalised as the encoder was trained; and, where `cache.train_views` asks for them, augmented views of
+the train images for SGD probes. The pass is made in shards, so that a kill costs one of them, and the shards are joined
+into one file.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from scripts.evaluate.embedder import Embedder
 from scripts.evaluate.feature_shards import ShardFolder
 from scripts.evaluate.features import Array, best_device, join_shards
 from scripts.evaluate.items import TEST, TRAIN, Item, Reader
+from scripts.evaluate.preprocess import as_shown
 from scripts.evaluate.settings import EmbedSettings, TaskBase
 from scripts.lib.encoder_names import family_of
 from scripts.lib.encoders import load_encoder
@@ -75,7 +77,7 @@ def enlargement(task: TaskBase, shorts: Sequence[int]) -> float | None:
         return None
     log.warning(
         "the pictures of the task %s have a median short side of %.0f pixels and are enlarged to %d: a `resize` "
-        "near %.0f would show the network what is there",
+        "near %.0f (under evaluate.preprocess: task) would show the network what is there",
         task.name,
         median,
         task.resize,
@@ -173,10 +175,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     settings = read_recipe(EmbedSettings, options.recipe)
     torch.set_num_threads(options.threads)
     table = pq.read_table(options.items, schema=TASK_ITEMS)
+    encoder = load_encoder(options.encoder)
+    task, noted = as_shown(settings.task, settings.preprocess, encoder[1])
+    settings = settings.model_copy(update={"task": task})
     kind = importlib.import_module(f"scripts.evaluate.tasks.{settings.task.kind}")
     reader: Reader = kind.open_reader(settings.task, options.paths)
-    encoder = load_encoder(options.encoder)
-    inputs = {"encoder_sha256": sha256_file(options.encoder), "items_sha256": sha256_file(options.items)}
+    inputs = {"encoder_sha256": sha256_file(options.encoder), "items_sha256": sha256_file(options.items), **noted}
     log.info("task %s: %d images; encoder %s", settings.task.name, table.num_rows, encoder[1])
     rows = table.to_pylist()
     items = [Item(row["split"], row["name"], row["class_name"], row["offset"], row["size"]) for row in rows]

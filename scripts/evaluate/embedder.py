@@ -14,6 +14,7 @@ from torch import nn
 from scripts.evaluate.blocks import FeatureTaps
 from scripts.evaluate.features import Array, best_device
 from scripts.evaluate.items import TRAIN, Item, Reader
+from scripts.evaluate.preprocess import interpolation_of, size_of
 from scripts.evaluate.settings import EmbedSettings
 from scripts.evaluate.views import ahead, augmented_view, load_pixels
 from scripts.lib.draws import generator
@@ -62,6 +63,8 @@ class Embedder:
         torch.backends.cudnn.allow_tf32 = False
         self.device = best_device()
         self._reader, self._settings, self._threads = reader, settings, threads
+        self._interpolation = interpolation_of(encoder[1])
+        self._own_size = size_of(encoder[1], "image_size")
         self._mean, self._std = (each.to(self.device) for each in normalisation(encoder[1]))
         network = encoder[0].eval().to(self.device).to(memory_format=torch.channels_last)
         self._taps = FeatureTaps(network, settings.cache.last_blocks)
@@ -70,7 +73,7 @@ class Embedder:
         """Return the short side of an image and its views: the centre crop, then the augmented ones of train images."""
         task, cache = self._settings.task, self._settings.cache
         pixels = load_pixels(item, self._reader, task)
-        views = [centre_view(pixels, task.resize, task.crop)]
+        views = [centre_view(pixels, task.resize, task.crop, self._interpolation)]
         if cache.train_views is not None and item.split == TRAIN:
             for number in range(cache.train_views):
                 random = generator(cache.seed, "embed view", item.name, number)
@@ -100,7 +103,13 @@ class Embedder:
     def _run(self, views: Pixels) -> dict[str, torch.Tensor]:
         batch = torch.from_numpy(views).to(self.device)  # [b, crop, crop, 3] uint8
         batch = (batch.permute(0, 3, 1, 2).float() / 255 - self._mean) / self._std
-        out = self._taps(batch.contiguous(memory_format=torch.channels_last))
+        try:
+            out = self._taps(batch.contiguous(memory_format=torch.channels_last))
+        except AssertionError as error:  # how timm's networks of one input size refuse others
+            raise UserError(
+                f"the encoder cannot take pictures of {views.shape[1]} pixels ({error}); its own are "
+                f"{self._own_size}: set evaluate.preprocess to encoder"
+            ) from None
         return {name: tensor.float().cpu() for name, tensor in out.items()}
 
     def _cast(self, tensor: torch.Tensor) -> Array:

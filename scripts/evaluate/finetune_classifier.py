@@ -21,14 +21,15 @@ import pyarrow.parquet as pq
 import torch
 
 from scripts.evaluate.classifier_fit import Labelled, Trainer, draw_part
-from scripts.evaluate.dense.backbone import load_any
 from scripts.evaluate.dense.loop import Place
 from scripts.evaluate.features import best_device
 from scripts.evaluate.items import TEST, TRAIN, Item, Reader
+from scripts.evaluate.preprocess import as_shown
 from scripts.evaluate.protocol import write_results
 from scripts.evaluate.scores import Labels, result_rows
 from scripts.evaluate.settings import FinetuneClassifierSettings
 from scripts.lib.encoder_names import family_of
+from scripts.lib.encoders import load_encoder
 from scripts.lib.errors import UserError
 from scripts.lib.files import sha256_file, table_of, write_table
 from scripts.lib.fingerprint import code_hash
@@ -84,7 +85,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--recipe", required=True, help="JSON of FinetuneClassifierSettings")
     parser.add_argument("--run", required=True, help="name of the encoder")
     parser.add_argument("--encoder", required=True, help="weights of the encoder")
-    parser.add_argument("--published", default="", help="network of published weights; empty for our own")
     parser.add_argument("--items", required=True, help="table of `list_task`")
     parser.add_argument("--paths", nargs="*", default=[], help="values of the task's path keys, in order")
     parser.add_argument("--threads", required=True, type=int, help="CPU threads")
@@ -101,12 +101,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     kind = importlib.import_module(f"scripts.evaluate.tasks.{task.kind}")
     reader: Reader = kind.open_reader(task, options.paths)
-    description = load_any(options.encoder, options.published)[1]
-    inputs = {"encoder_sha256": sha256_file(options.encoder), "items_sha256": sha256_file(options.items)}
+    description = load_encoder(options.encoder)[1]
+    task, noted = as_shown(task, settings.preprocess, description)
+    settings = settings.model_copy(update={"task": task})
+    inputs = {"encoder_sha256": sha256_file(options.encoder), "items_sha256": sha256_file(options.items), **noted}
     folder = Path(f"{options.out}.state")
     place = Place(folder, fit_key(options.recipe, task.kind, description["encoder"], inputs), options.threads, best_device())  # fmt: skip  # noqa: E501
     classes = 1 + int(max(splits[TRAIN].labels))
-    trainer = Trainer(settings, reader, (options.encoder, options.published), classes, place)
+    trainer = Trainer(settings, reader, options.encoder, classes, place)
     pair, chosen = trainer.choose(part)
     answers = trainer.answers(trainer.fit(part, pair, "all"), splits[TEST])
     what, truth = (options.run, task.name, recipe.name, str(settings.seed)), splits[TEST].labels

@@ -114,7 +114,7 @@ def work(rank: int, world: int, argument: tuple[Job, FinetuneDetectorSettings]) 
     recipe, task = settings.recipe, settings.task
     threads = threads_of(job.threads, world)
     torch.set_num_threads(threads)
-    encoder, description = load_resnet(job.encoder, job.published)
+    encoder, description = load_resnet(job.encoder)
     classes, keypoints = job.facts["classes"], job.facts["keypoints"]
     if recipe.head == "keypoint" and len(keypoints) != COCO_KEYPOINTS:
         raise UserError(

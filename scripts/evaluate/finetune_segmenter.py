@@ -81,7 +81,7 @@ def work(rank: int, world: int, argument: tuple[Job, FinetuneSegmenterSettings])
     recipe, task = settings.recipe, settings.task
     threads = threads_of(job.threads, world)
     torch.set_num_threads(threads)
-    encoder = load_resnet(job.encoder, job.published)
+    encoder = load_resnet(job.encoder)
     splits, folders = splits_of(job), folders_of(job, task, task.kind)
     key = job_key(job, "finetune_segmenter", task.kind, encoder[1]["encoder"])
     place = Place(job.folder, key, threads, own_device(rank), rank, world)

@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar, Literal, get_args
 
 from pydantic import Field, model_validator
 
+from scripts.evaluate.settings_encoders import Encoder
 from scripts.evaluate.settings_finetuned import ClassifierRecipe, FinetunedSettings
 from scripts.evaluate.settings_protocols import (
     ClusterSettings,
@@ -169,10 +170,15 @@ class CacheSettings(Settings):
     seed: int  # of those views
 
 
+# Whose sizes count where they differ. Normalisation and interpolation are the encoder's always.
+Preprocess = Literal["encoder", "task"]
+
+
 class EmbedSettings(Settings):
     """Recipe of `embed` for one encoder and task."""
 
     task: Task
+    preprocess: Preprocess
     batch_size: Positive
     cache: CacheSettings
 
@@ -181,6 +187,7 @@ class FinetuneClassifierSettings(Settings):
     """Recipe of `finetune_classifier`."""
 
     task: Task
+    preprocess: Preprocess
     recipe: ClassifierRecipe
     seed: int
 
@@ -191,7 +198,9 @@ class EvaluateSettings(Settings):
     tasks: tuple[Task, ...]
     near_duplicates: TwinSettings | None
     batch_size: Positive
-    untrained: bool  # also evaluate each run's encoder as it was before its first step
+    untrained: bool  # each run's encoder as it was before its first step; false: one for each architecture
+    encoders: tuple[Encoder, ...]  # that were not trained here
+    preprocess: Preprocess
     cache: CacheSettings
     after_head: tuple[ProtocolName, ...]  # also run after the projection head, as the encoder `<run>-head`
     knn: KnnSettings | None

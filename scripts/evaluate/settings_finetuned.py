@@ -124,21 +124,10 @@ class ClassifierRecipe(Settings):
         return self
 
 
-class PublishedEncoder(Settings):
-    """Weights that were not trained here: a torchvision state dict (.pth, .safetensors), the classifier left out."""
-
-    path_fields: ClassVar[tuple[str, ...]] = ("path",)
-
-    name: Name
-    encoder: Literal["resnet18", "resnet50"]
-    path: str
-
-
 class FinetunedSettings(Settings):
     """`evaluate.finetuned:`"""
 
     tasks: tuple[AnnotatedTask, ...]
-    published: tuple[PublishedEncoder, ...]  # run beside ours under the same schedules, such as ImageNet's
     classifiers: tuple[ClassifierRecipe, ...]
     detectors: tuple[DetectorRecipe, ...]
     segmenters: tuple[SegmenterRecipe, ...]
@@ -149,7 +138,6 @@ class FinetunedSettings(Settings):
         for where, names in (
             ("tasks", [task.name for task in self.tasks]),
             ("classifiers, detectors and segmenters", [recipe.name for recipe in recipes]),
-            ("published", [encoder.name for encoder in self.published]),
         ):
             if twice := [name for name, times in Counter(names).items() if times > 1]:
                 raise ValueError(f"{where}: the name {twice[0]} is used more than once")

@@ -76,6 +76,7 @@ def load_encoder(path: str | os.PathLike[str]) -> tuple[nn.Module, dict[str, Any
         encoder.load_state_dict(read_weights(path), strict=True)
     except (KeyError, OSError, RuntimeError, ValueError, safetensors.SafetensorError) as error:
         raise UserError(
-            f"{path} is not an encoder of this project ({error}); make it again with the rule `train`"
+            f"{path} is not an encoder of this project ({error}); make it again with the rule `train`, or "
+            "`import_encoder` when it was not trained here"
         ) from None
     return encoder.eval(), description

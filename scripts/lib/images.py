@@ -107,10 +107,10 @@ def decode_image(content: bytes) -> Pixels:
     return np.array(to_rgb(image)) if pixels is None else pixels
 
 
-def centre_view(pixels: Pixels, resize: int, crop: int) -> Pixels:
+def centre_view(pixels: Pixels, resize: int, crop: int, interpolation: str = "bilinear") -> Pixels:
     """Return the middle `crop` x `crop` pixels after the short side became `resize`.
 
-    The long side is rounded down and the resampling is Pillow's antialiased bilinear, as torchvision's `Resize` does;
+    The long side is rounded down and the resampling is Pillow's, antialiased, as torchvision's `Resize` does;
     the crop's corner is rounded as `CenterCrop` does (tests/evaluate/test_views.py compares them). uint8 [h, w, 3] →
     [crop, crop, 3].
     """
@@ -119,6 +119,6 @@ def centre_view(pixels: Pixels, resize: int, crop: int) -> Pixels:
     size = (resize * width // short, resize * height // short)
     image = Image.fromarray(pixels)
     if image.size != size:
-        image = image.resize(size, Image.Resampling.BILINEAR)
+        image = image.resize(size, Image.Resampling[interpolation.upper()])
     left, top = (round((side - crop) / 2) for side in size)
     return np.asarray(image.crop((left, top, left + crop, top + crop)))

@@ -57,6 +57,8 @@ class Plan(CuratePlan, FilterPlan, ReviewPlan, ShardPlan, PretrainPlan, Finetune
                 title=self.config.report.title,
                 detectors=tuple(detectors),
                 runs=tuple(runs),
+                strangers=tuple(self.report_strangers()),
+                twins={**{run: self.untrained_of(run) for run in self.runs}, **self.random_twins()},
                 review_pages=self.review_list_address,
                 rules=tuple(self.rule_texts()),
             )

@@ -17,23 +17,32 @@ from scripts.evaluate.settings import (
 from scripts.lib.errors import UserError
 from scripts.lib.recipe import write_recipe
 from scripts.plan.outside import present
+from scripts.plan.strangers import StrangerPlan
 
 UNTRAINED = "-untrained"  # cannot be part of a run's name, as the next
 AFTER_HEAD = "-head"
 
 
-class EvaluatePlan:
+class EvaluatePlan(StrangerPlan):
     """Encoders, tasks and protocols."""
 
     def __init__(self, config: Config) -> None:
-        self.config = config
+        super().__init__(config)
         self._tasks = {task.name: task for task in config.evaluate.tasks}
 
     @property
     def encoders(self) -> list[str]:
-        """Names of the encoders that are evaluated: the runs, and each run before its first step."""
+        """Names of the encoders that are evaluated: runs, runs before their first step, those from elsewhere."""
         runs = [run.name for run in self.config.pretrain.runs]
-        return [*runs, *(run + UNTRAINED for run in runs if self.config.evaluate.untrained)]
+        twins = {self.untrained_of(run): None for run in runs}
+        return [*runs, *twins, *self.strangers]
+
+    def untrained_of(self, run: str) -> str:
+        """Return the untrained encoder beside a run: its own, or that of the first run with its architecture."""
+        if not self.config.evaluate.untrained:
+            wanted = self.architecture_of(run)
+            run = next(each.name for each in self.config.pretrain.runs if each.encoder == wanted)
+        return run + UNTRAINED
 
     @property
     def tasks(self) -> list[str]:
@@ -42,6 +51,8 @@ class EvaluatePlan:
 
     def encoder_path(self, encoder: str) -> str:
         """Return the weights of an encoder."""
+        if encoder in self.strangers:
+            return self.stranger_path(encoder)
         run = encoder.removesuffix(UNTRAINED)
         name = "encoder" if run == encoder else "untrained_encoder"
         return f"results/pretrain/train/{run}/{name}.safetensors"
@@ -53,7 +64,9 @@ class EvaluatePlan:
         return f"results/evaluate/{step}/{run}/{task}.safetensors"
 
     def architecture_of(self, encoder: str) -> str:
-        """Return the name of the network of an encoder: that of its run."""
+        """Return the name of the network of an encoder: that of its run, or of its entry."""
+        if encoder in self.strangers:
+            return self.stranger_architecture(encoder)
         run = encoder.removesuffix(UNTRAINED)
         return next(item.encoder for item in self.config.pretrain.runs if item.name == run)
 
@@ -92,7 +105,14 @@ class EvaluatePlan:
     def embed_recipe(self, task: str) -> str:
         """Return the recipe of `embed`."""
         settings = self.config.evaluate
-        return write_recipe(EmbedSettings(task=self._tasks[task], batch_size=settings.batch_size, cache=settings.cache))
+        return write_recipe(
+            EmbedSettings(
+                task=self._tasks[task],
+                preprocess=settings.preprocess,
+                batch_size=settings.batch_size,
+                cache=settings.cache,
+            )
+        )
 
     def protocol_recipe(self, protocol: str) -> str:
         """Return the recipe of a frozen protocol, without the names of the tasks that it runs on.

@@ -36,40 +36,28 @@ class FinetunePlan(EvaluatePlan):
         super().__init__(config)
         settings = config.evaluate.finetuned
         self._annotated = {task.name: task for task in settings.tasks}
-        self._published = {each.name: each for each in settings.published}
         self._classifiers = {each.name: each for each in settings.classifiers}
         self._dense: dict[str, DenseRecipe] = {each.name: each for each in (*settings.detectors, *settings.segmenters)}
         self._check_encoders()
 
     def _check_encoders(self) -> None:
         """Refuse recipes that name no encoder, or a detector's that is no ResNet."""
-        known = [*self.encoders, *self._published]
+        known = self.encoders
         for name, recipe in self._recipes().items():
             for encoder in recipe.encoders or ():
                 where = f"evaluate.finetuned, recipe {name}, encoders"
                 if encoder not in known:
                     raise UserError(f"{where}: there is no encoder {encoder}; there are {', '.join(known)}")
-                if name in self._dense and family_of(self.network_of(encoder)) != RESNET:
+                network = self.architecture_of(encoder)
+                if name in self._dense and family_of(network) != RESNET:
                     raise UserError(
-                        f"{where}: {encoder} is a {self.network_of(encoder)}, and detectors and segmenters here are "
+                        f"{where}: {encoder} is a {network}, and detectors and segmenters here are "
                         "built on ResNets: a vision transformer would need a feature pyramid of its own, which is "
                         "not built. Leave it out, or write null for all ResNets"
                     )
 
     def _recipes(self) -> dict[str, ClassifierRecipe | DenseRecipe]:
         return {**self._classifiers, **self._dense}
-
-    def network_of(self, encoder: str) -> str:
-        """Return the network of an encoder, published ones included."""
-        return self._published[encoder].encoder if encoder in self._published else self.architecture_of(encoder)
-
-    def published_network(self, encoder: str) -> str:
-        """Return the network of a published encoder, "" for one of ours, whose file says it."""
-        return self._published[encoder].encoder if encoder in self._published else ""
-
-    def weights_of(self, encoder: str) -> str:
-        """Return the weights of an encoder, published ones included."""
-        return self._published[encoder].path if encoder in self._published else self.encoder_path(encoder)
 
     def annotated_kind(self, task: str) -> str:
         """Return the kind of an annotated set, which is the name of its module."""
@@ -94,7 +82,10 @@ class FinetunePlan(EvaluatePlan):
     def finetune_classifier_recipe(self, recipe: str, task: str, seed: str) -> str:
         """Return the recipe of `finetune_classifier`."""
         chosen = _alone(self._classifiers[recipe])
-        return write_recipe(FinetuneClassifierSettings(task=self._tasks[task], recipe=chosen, seed=int(seed)))
+        preprocess = self.config.evaluate.preprocess
+        return write_recipe(
+            FinetuneClassifierSettings(task=self._tasks[task], preprocess=preprocess, recipe=chosen, seed=int(seed))
+        )
 
     def finetune_dense_recipe(self, recipe: str, task: str, seed: str) -> str:
         """Return the recipe of `finetune_detector` or `finetune_segmenter`."""
@@ -105,11 +96,11 @@ class FinetunePlan(EvaluatePlan):
     def _encoders_for(self, recipe: ClassifierRecipe | DenseRecipe) -> Sequence[str]:
         if recipe.encoders is not None:
             return recipe.encoders
-        found = [*self.encoders, *self._published]
+        found = self.encoders
         if isinstance(recipe, DenseRecipe):
-            found = [each for each in found if family_of(self.network_of(each)) == RESNET]
+            found = [each for each in found if family_of(self.architecture_of(each)) == RESNET]
         if isinstance(recipe, SegmenterRecipe) and recipe.output_stride < 32:
-            found = [each for each in found if self.network_of(each) not in SHALLOW]
+            found = [each for each in found if self.architecture_of(each) not in SHALLOW]
         return found
 
     def _finetuned(self, suffix: str, recipes: Iterable[ClassifierRecipe | DenseRecipe]) -> Iterator[str]:

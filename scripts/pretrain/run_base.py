@@ -67,6 +67,11 @@ class RunBase(Settings):
         """Side of the square views that the encoder is trained for, pixels; the largest where there are several."""
 
     @property
+    def interpolation(self) -> Literal["bilinear", "bicubic"]:
+        """How its pictures are resized, in training and so in evaluation."""
+        return "bilinear"
+
+    @property
     @abstractmethod
     def reference_loss(self) -> ReferenceLoss:
         """The line that the loss has to leave downwards."""

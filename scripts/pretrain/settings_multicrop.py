@@ -68,6 +68,11 @@ class MultiCropRun(RunBase):
         """Side of the largest crops."""
         return self.augmentation.image_size
 
+    @property
+    def interpolation(self) -> Literal["bilinear", "bicubic"]:
+        """That of the first crops."""
+        return self.augmentation.crops[0].interpolation
+
     @model_validator(mode="after")
     def _warm_up_ends(self) -> MultiCropRun:
         if self.warm_up_epochs >= self.epochs:

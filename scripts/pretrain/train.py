@@ -132,6 +132,7 @@ def describe_encoder(run: Any, images: ImageList, epochs: int) -> dict[str, Any]
         "mean": list(IMAGENET_MEAN),
         "std": list(IMAGENET_STD),
         "image_size": run.image_size,
+        "interpolation": run.interpolation,
         "epochs": epochs,
         "images": len(images),
         "images_of": run.images,

@@ -56,7 +56,7 @@ def five_lines(
         ("Kept", _kept(funnel, statistics)),
         ("People", f"{_people(funnel)} {waiting_sentence(funnel)} {leak_sentence(looked.leak)}"),
         ("Trained", _trained(settings)),
-        ("Learnt", _learnt(scores)),
+        ("Learnt", _learnt(scores, settings)),
     ]
 
 
@@ -102,7 +102,9 @@ def _trained(settings: WriteReportSettings) -> str:
     return "; ".join(f"{run['name']}: {run['encoder']}, {run['epochs']} epochs" for run in settings.runs) + "."
 
 
-def _learnt(scores: Sequence[Score]) -> str:
+def _learnt(scores: Sequence[Score], settings: WriteReportSettings) -> str:
+    elsewhere = {each["name"] for each in settings.strangers}
+    scores = [score for score in scores if score.run not in elsewhere]
     # The effective rank is a number of directions, not per cent.
     shares = [score for score in scores if score.metric != "effective_rank"]
     differences = [score.difference for score in shares if score.difference is not None]

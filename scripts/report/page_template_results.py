@@ -39,7 +39,8 @@ RESULTS = """
 <section id="results">
 <h2>Results</h2>
 {% if scores %}
-<p>Frozen encoders on labelled images. <em>Untrained</em> is the same network before its first step, <em>chance</em>
+<p>Frozen encoders on labelled images. <em>Untrained</em> is the same network before its first step (or freshly
+initialised, for an encoder that was not trained here), <em>chance</em>
 the answer that needs no picture: always the most frequent class. Values are per cent, differences points; the
 effective rank is a number of directions.</p>
 <table class="stack">
@@ -47,10 +48,11 @@ effective rank is a number of directions.</p>
 <th scope="col" class="number">Spread</th>
 <th scope="col" class="number">Untrained</th><th scope="col" class="number">Difference</th>
 <th scope="col" class="number">Chance</th><th scope="col" class="number">Test images</th></tr></thead>
-{% for run, task, rows in scores %}
+{% for group in scores %}
 <tbody>
-<tr class="group"><th scope="rowgroup" colspan="7">{{ run }} <span>on {{ task }}</span></th></tr>
-{% for row in rows %}
+<tr class="group"><th scope="rowgroup" colspan="7">{{ group.run }} <span>on {{ group.task }}{% if group.origin %}; not
+trained here: {{ group.origin }}{% endif %}</span></th></tr>
+{% for row in group.rows %}
 <tr><td>{{ row.protocol }}, {{ row.metric }}</td>
 <td class="number" data-label="Value"><strong>{{ row.value }}</strong></td>
 <td class="number muted" data-label="Spread">{{ row.spread }}</td>
@@ -76,14 +78,18 @@ PUBLISHED = """
 <div class="wide"><table>
 <thead><tr><th scope="col">Pretrained on</th><th scope="col">Method</th><th scope="col">Encoder</th>
 <th scope="col" class="number">Epochs</th><th scope="col" class="number">ImageNet-1k</th>
-<th scope="col" class="number">ours</th><th scope="col" class="number">Places205</th>
-<th scope="col" class="number">ours</th></tr></thead>
+<th scope="col" class="number">ours</th>
+{% if published_weights %}<th scope="col" class="number">their weights here</th>{% endif %}
+<th scope="col" class="number">Places205</th><th scope="col" class="number">ours</th>
+{% if published_weights %}<th scope="col" class="number">their weights here</th>{% endif %}</tr></thead>
 <tbody>
 {% for row in published %}
 <tr><td>{{ row.data }}{% if row.note %}<small>{{ row.note }}</small>{% endif %}</td><td>{{ row.method }}</td>
 <td>{{ row.encoder }}</td><td class="number">{{ row.epochs }}</td><td class="number">{{ row.imagenet }}</td>
-<td class="number">{{ row.own_imagenet }}</td><td class="number">{{ row.places }}</td>
-<td class="number">{{ row.own_places }}</td></tr>
+<td class="number">{{ row.own_imagenet }}</td>
+{% if published_weights %}<td class="number">{{ row.their_imagenet }}</td>{% endif %}
+<td class="number">{{ row.places }}</td><td class="number">{{ row.own_places }}</td>
+{% if published_weights %}<td class="number">{{ row.their_places }}</td>{% endif %}</tr>
 {% endfor %}
 </tbody></table></div>
 <p class="small muted">Linear probe, top-1 in per cent. Source: {{ published_source }}. {{ imagenet_note }}</p>

@@ -163,10 +163,15 @@ def _bars(entries: list[Entry], images: int) -> list[Values]:
     ]
 
 
-def result_values(scores: Sequence[Score]) -> Values:
-    """Return results by run and task."""
+def result_values(scores: Sequence[Score], settings: WriteReportSettings) -> Values:
+    """Return results by run and task, with what each encoder is that was not trained here."""
     groups = groupby(scores, key=lambda score: (score.run, score.task))
-    return {"scores": [(run, task, [_score(score) for score in rows]) for (run, task), rows in groups]}
+    origins = {each["name"]: f"{each['source']} ({each['encoder']})" for each in settings.strangers}
+    shown = [
+        {"run": run, "task": task, "origin": origins.get(run, ""), "rows": [_score(score) for score in rows]}
+        for (run, task), rows in groups
+    ]
+    return {"scores": shown}
 
 
 def _score(score: Score) -> Values:
@@ -191,7 +196,8 @@ def _what(score: Score) -> str:
 
 
 def published_values(scores: Sequence[Score], settings: WriteReportSettings) -> Values:
-    """Return the README's figures, with ours beside those that are the same experiment."""
+    """Return the README's figures, with ours beside the same experiment, and their own weights probed here."""
+    published = {each["checkpoint"]: each["name"] for each in settings.strangers if each["checkpoint"]}
     run_of = {(run["method"], run["encoder"], int(run["epochs"])): run["name"] for run in settings.runs}
     found = {
         (score.run, score.task): f"{score.mean:.1f}"
@@ -202,6 +208,7 @@ def published_values(scores: Sequence[Score], settings: WriteReportSettings) -> 
     for figure in PUBLISHED:
         run = run_of.get(figure.ours, "") if figure.ours else ""
         own = [found.get((run, task), NOT_RUN) for task in COMPARED_TASKS]
+        theirs = [found.get((published.get(figure.checkpoint, ""), task), NOT_RUN) for task in COMPARED_TASKS]
         rows.append(
             {
                 "data": figure.data,
@@ -213,6 +220,8 @@ def published_values(scores: Sequence[Score], settings: WriteReportSettings) -> 
                 "places": f"{figure.places:.1f}",
                 "own_imagenet": own[0],
                 "own_places": own[1],
+                "their_imagenet": theirs[0],
+                "their_places": theirs[1],
             }
         )
-    return {"published": rows}
+    return {"published": rows, "published_weights": bool(published)}

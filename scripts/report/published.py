@@ -35,18 +35,31 @@ class Figure:
     places: float
     ours: tuple[str, str, int] | None  # method, encoder and epochs of a run of ours that is the same experiment
     note: str
+    checkpoint: str  # of the README, as `evaluate.encoders` names it; "" for weights of other authors
 
 
 PUBLISHED: tuple[Figure, ...] = (
-    Figure("ImageNet-1k", "MoCo-v2", "ResNet-50", "200", 60.6, 50.1, None, "official weights; see the note"),
-    Figure("PASS", "MoCo-v2", "ResNet-50", "180 of 200", 59.1, 52.8, None, ""),
-    Figure("PASS", "MoCo-v2", "ResNet-50", "200", 59.5, 52.8, ("moco_v2", "resnet50", 200), ""),
-    Figure("PASS", "MoCo-v2", "ResNet-50", "800", 61.2, 54.0, ("moco_v2", "resnet50", 800), ""),
-    Figure("PASS", "MoCo-v2", "ResNet-18", "800", 45.3, 44.4, ("moco_v2", "resnet18", 800), ""),
-    Figure("PASS", "MoCo-v2-CLD", "ResNet-50", "200", 60.2, 53.1, ("moco_v2_cld", "resnet50", 200), ""),
-    Figure("PASS", "SwAV", "ResNet-50", "200", 60.8, 55.5, ("swav", "resnet50", 200), ""),
-    Figure("PASS", "DINO", "ViT-S/16", "100", 61.3, 54.6, ("dino", "vit_small_16", 100), ""),
-    Figure("PASS", "DINO", "ViT-S/16", "300", 65.0, 55.7, ("dino", "vit_small_16", 300), ""),
+    Figure("ImageNet-1k", "MoCo-v2", "ResNet-50", "200", 60.6, 50.1, None, "official weights; see the note", ""),
+    Figure("PASS", "MoCo-v2", "ResNet-50", "180 of 200", 59.1, 52.8, None, "", "moco_v2_180ep_of200ep"),
+    Figure("PASS", "MoCo-v2", "ResNet-50", "200", 59.5, 52.8, ("moco_v2", "resnet50", 200), "", "moco_v2_200ep"),
+    Figure("PASS", "MoCo-v2", "ResNet-50", "800", 61.2, 54.0, ("moco_v2", "resnet50", 800), "", "moco_v2_800ep"),
+    Figure("PASS", "MoCo-v2", "ResNet-18", "800", 45.3, 44.4, ("moco_v2", "resnet18", 800), "", "moco_v2_r18_800ep"),
+    Figure(
+        "PASS", "MoCo-v2-CLD", "ResNet-50", "200", 60.2, 53.1, ("moco_v2_cld", "resnet50", 200), "", "moco_v2_CLD_200ep"
+    ),
+    Figure("PASS", "SwAV", "ResNet-50", "200", 60.8, 55.5, ("swav", "resnet50", 200), "", "swav_200ep"),
+    Figure("PASS", "DINO", "ViT-S/16", "100", 61.3, 54.6, ("dino", "vit_small_16", 100), "", "dino_deit_100ep"),
+    Figure(
+        "PASS",
+        "DINO",
+        "ViT-S/16",
+        "300",
+        65.0,
+        55.7,
+        ("dino", "vit_small_16", 300),
+        "",
+        "dino_deit_300ep_ttemp0o07_warumup30ep_normlayerF",
+    ),
 )
 COMPARED_TASKS = ("imagenet1k", "places205")
 COMPARED_PROTOCOL, COMPARED_METRIC = "linear_lbfgs", "top1"

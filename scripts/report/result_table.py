@@ -7,6 +7,7 @@ import math
 import re
 import statistics
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from scripts.lib.errors import UserError
 from scripts.lib.tables import RESULT_COLUMNS
 
 TWIN = "-untrained"  # after a run's name: its encoder before the first step
+NO_TWINS: Mapping[str, str] = {}
 
 Key = tuple[str, str, str, str]  # run, task, protocol, metric
 
@@ -51,10 +53,11 @@ class Score:
         return None if self.twin is None else self.mean - self.twin
 
 
-def read_results(path: Path) -> list[Score]:
+def read_results(path: Path, twins: Mapping[str, str] = NO_TWINS) -> list[Score]:
     """Read collect_results.csv, sorted by run, task, protocol and metric, twins beside their run instead of as rows.
 
-    A twin whose run is not there is a row of its own, so that no result is left out.
+    A twin whose run is not there is a row of its own, so that no result is left out; so is a random encoder that stands
+    beside several. `twins` says which encoder is beside which; where it does not, it is `<run>-untrained`.
 
     Raises:
         UserError: columns are not those of `RESULT_COLUMNS`, or a number is not one.
@@ -73,7 +76,7 @@ def read_results(path: Path) -> list[Score]:
             values[key].append(_numbers(row, path, number))
     means = {key: statistics.fmean(row.value for row in rows) for key, rows in values.items()}
     return [
-        _score(key, values[key], means)
+        _score(key, values[key], means, twins.get(key[0], key[0] + TWIN))
         for key in sorted(values, key=_order)
         if not key[0].endswith(TWIN) or (key[0].removesuffix(TWIN), *key[1:]) not in values
     ]
@@ -104,7 +107,7 @@ def _numbers(row: dict[str, str], path: Path, number: int) -> Numbers:
     return found
 
 
-def _score(key: Key, rows: list[Numbers], means: dict[Key, float]) -> Score:
+def _score(key: Key, rows: list[Numbers], means: dict[Key, float], beside: str) -> Score:
     run, task, protocol, metric = key
     spread = statistics.stdev(row.value for row in rows) if len(rows) > 1 else rows[0].sd
     return Score(
@@ -118,5 +121,5 @@ def _score(key: Key, rows: list[Numbers], means: dict[Key, float]) -> Score:
         images=rows[0].images,
         chance=rows[0].chance,
         repeats=rows[0].repeats if len(rows) == 1 else 0,
-        twin=means.get((run + TWIN, task, protocol, metric)),
+        twin=means.get((beside, task, protocol, metric)),
     )

@@ -22,6 +22,10 @@ class WriteReportSettings(Settings):
     title: str
     detectors: tuple[dict[str, str | bool], ...]  # name, kind, target, demo_grade
     runs: tuple[dict[str, str], ...]  # name, method, encoder, cost, expected
+    strangers: tuple[
+        dict[str, str], ...
+    ]  # encoders not trained here: name, encoder, source, checkpoint (of PASS, or "")
+    twins: dict[str, str]  # encoder → the untrained or random one beside it
     review_pages: str  # address of the list of pages for reviewers, as seen from the report; "" when there are none
     rules: tuple[dict[str, str], ...]  # name, reason, drop, review: in the order of the config
 

@@ -86,7 +86,7 @@ def page_text(
             **duplicates,
             **selection_values(statistics, looked),
             **runs,
-            **result_values(scores),
+            **result_values(scores, settings),
             **published_values(scores, settings),
             "protocol_note": PROTOCOL_NOTE,
             "imagenet_note": IMAGENET_NOTE,
@@ -121,7 +121,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser.parse_args(argv)
     settings = read_recipe(WriteReportSettings, args.recipe)
     drawings = {path.stem: read_drawing(path, f"curves-{path.stem}-") for path in args.curves}
-    funnel, scores = read_funnel(args.funnel), read_results(args.results)
+    funnel, scores = read_funnel(args.funnel), read_results(args.results, settings.twins)
     looked = PeopleLooked(
         reviews=read_figures(ReviewFigures, args.reviews),
         leak=read_figures(LeakRate, Path(args.leak_rate)) if args.leak_rate else None,

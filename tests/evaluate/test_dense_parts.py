@@ -12,7 +12,7 @@ from torch import nn
 from torchvision.ops import FrozenBatchNorm2d
 
 from scripts.evaluate.dense.average_precision import average_precisions, detections_of, truth_of
-from scripts.evaluate.dense.backbone import load_published, load_resnet
+from scripts.evaluate.dense.backbone import load_resnet
 from scripts.evaluate.dense.detector import build_detector
 from scripts.evaluate.dense.loop import endless_batch, step_rate
 from scripts.evaluate.dense.pictures import Listed, mirror_pairs, scaled_size, target_of, thing_mask, useful
@@ -20,7 +20,7 @@ from scripts.evaluate.dense.segmenter import IGNORED, build_segmenter, confusion
 from scripts.evaluate.settings_finetuned import SegmenterRecipe, StepSchedule
 from scripts.lib.encoders import build_encoder, save_encoder
 from scripts.lib.errors import UserError
-from tests.evaluate.made_dense import KEYPOINTS, SCHEDULE, TINY, save_resnet18
+from tests.evaluate.made_dense import KEYPOINTS, SCHEDULE, TINY
 
 OFFICIAL = StepSchedule(
     steps=90000, batch_size=16, learning_rate=0.02, warm_up_steps=1000, warm_up_factor=0.001,
@@ -179,22 +179,7 @@ def test_a_vision_transformer_is_refused_in_a_paragraph(tmp_path: Path):
         tmp_path / "v.safetensors", build_encoder("vit_tiny_test", 0), {**DESCRIPTION, "encoder": "vit_tiny_test"}
     )
     with pytest.raises(UserError, match=r"vit_tiny_test.*built on ResNets.*Leave this encoder out"):
-        load_resnet(str(tmp_path / "v.safetensors"), "")
-
-
-def test_published_weights_are_torchvisions_state_dict(tmp_path: Path):
-    state = build_encoder("resnet18", 5).state_dict()
-    torch.save({**state, "fc.weight": torch.zeros(1000, 512), "fc.bias": torch.zeros(1000)}, tmp_path / "r.pth")
-    model, description = load_published(tmp_path / "r.pth", "resnet18")
-    assert all(torch.equal(state[name], tensor) for name, tensor in model.state_dict().items())
-    assert description["mean"] == [0.485, 0.456, 0.406]
-    with pytest.raises(UserError, match="is not a state dict of torchvision's resnet50"):
-        load_published(tmp_path / "r.pth", "resnet50")
-    (tmp_path / "x.pth").write_bytes(b"nothing")
-    with pytest.raises(UserError, match="is not a state dict"):
-        load_published(tmp_path / "x.pth", "resnet18")
-    with pytest.raises(UserError, match="is not"):
-        load_resnet(str(save_resnet18(tmp_path / "e.safetensors")), "resnet50")
+        load_resnet(str(tmp_path / "v.safetensors"))
 
 
 def segmenter_recipe(**values: object) -> SegmenterRecipe:

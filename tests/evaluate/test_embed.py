@@ -63,17 +63,21 @@ def task_of(**values: Any) -> dict[str, Any]:
     return {**task, "max_train": None, "max_test": None, **values}
 
 
-def run(folder: Path, encoder: Path, task: dict[str, Any], paths: list[str], batch_size: int = 4, **cache: Any) -> Path:
+def run(
+    folder: Path, encoder: Path, task: dict[str, Any], paths: list[str], batch_size: int = 4,
+    preprocess: str = "encoder", **cache: Any,
+) -> Path:  # fmt: skip
     listing = ["--recipe", json.dumps({"task": task, "near_duplicates": None}), "--paths", *paths]
     list_task.main([*listing, "--out", str(folder / "items"), "--left-out", str(folder / "left.csv")])
-    embed.main(arguments(folder, encoder, task, paths, batch_size, **cache))
+    embed.main(arguments(folder, encoder, task, paths, batch_size, preprocess, **cache))
     return folder / "features"
 
 
 def arguments(
-    folder: Path, encoder: Path, task: dict[str, Any], paths: list[str], batch_size: int, **cache: Any
-) -> list[str]:
-    recipe = json.dumps({"task": task, "batch_size": batch_size, "cache": {**CACHE, **cache}})
+    folder: Path, encoder: Path, task: dict[str, Any], paths: list[str], batch_size: int,
+    preprocess: str = "encoder", **cache: Any,
+) -> list[str]:  # fmt: skip
+    recipe = json.dumps({"task": task, "preprocess": preprocess, "batch_size": batch_size, "cache": {**CACHE, **cache}})
     flags = ["--recipe", recipe, "--encoder", str(encoder), "--items", str(folder / "items"), "--paths", *paths]
     return [*flags, "--threads", "2", "--out", str(folder / "features")]
 
@@ -305,7 +309,7 @@ def test_what_features_say_of_themselves():
     table = table_of(rows, TASK_ITEMS)
     assert embed.class_names(table) == ["cat", "dog", "2"]  # class 2 stands for no image of its own
     settings = embed.EmbedSettings.model_validate_json(
-        json.dumps({"task": task_of(resize=256, crop=224), "batch_size": 4, "cache": CACHE})
+        json.dumps({"task": task_of(resize=256, crop=224), "preprocess": "task", "batch_size": 4, "cache": CACHE})
     )
     said = [embed.describe(table, settings, {}, {"items_sha256": "x"}, factor)["inputs"] for factor in (None, 8.0)]
     assert said[0] == {"items_sha256": "x", "resize": 256, "crop": 224, "precision": "float32"}

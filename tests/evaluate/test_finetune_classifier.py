@@ -69,7 +69,9 @@ class Bench:
         list_task.main(["--recipe", text, "--out", str(folder / "items.parquet"), "--left-out", str(folder / "l.csv")])
 
     def run(self, chosen: ClassifierRecipe, name: str, seed: int = 0) -> list[dict[str, str]]:
-        text = json.dumps({"task": self.task, "recipe": chosen.model_dump(mode="json"), "seed": seed})
+        text = json.dumps(
+            {"task": self.task, "preprocess": "encoder", "recipe": chosen.model_dump(mode="json"), "seed": seed}
+        )
         out = self.folder / f"{name}.csv"
         finetune_classifier.main([
             "--recipe", text, "--run", "r", "--encoder", str(self.folder / "e.safetensors"),

@@ -93,6 +93,7 @@ def test_what_a_run_leaves(shards: Shards, uninterrupted: Path) -> None:
         "mean": [0.485, 0.456, 0.406],
         "std": [0.229, 0.224, 0.225],
         "image_size": 32,
+        "interpolation": "bilinear",
         "epochs": 3,
         "images": IMAGES,
         "images_of": "shards",

@@ -34,6 +34,7 @@ def test_killed_and_continued_is_bit_for_bit_the_uninterrupted_run(method: str, 
     assert any(not trained[name].equal(untrained[name]) for name in trained)
     _, description = load_encoder(tmp_path / "whole" / "encoder.safetensors")
     assert description["encoder"].endswith("_tiny_test") and description["image_size"] == 32
+    assert description["interpolation"] == "bilinear"
 
 
 OVERFIT: dict[str, dict[str, object]] = {

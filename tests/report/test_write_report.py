@@ -92,6 +92,8 @@ def recipe(**given: Any):
                 "expected": "59.5 <b>",
             }
         ],
+        "strangers": [],
+        "twins": {},
         "review_pages": "../filter/list_review_pages.html",
         "rules": [
             {"name": "face", "reason": "face", "drop": "retinaface ≥ 0.5", "review": ""},

@@ -28,12 +28,9 @@ def encoders_of(step: str, recipe: str, **edits: Any) -> set[str]:
 
 def test_random_initialisation_and_published_weights_run_beside_ours() -> None:
     runs = {run["name"] for run in merged()["pretrain"]["runs"]}
-    published = [{"name": "imagenet_r50", "encoder": "resnet50", "path": "w/r50.pth"}]
-    found = encoders_of("finetune_classifier", "semi_1", **{FINETUNED + "published": published})
-    assert found == {*runs, *(f"{run}-untrained" for run in runs), "imagenet_r50"}
-    chosen = plan(**{FINETUNED + "published": published})
-    assert chosen.weights_of("imagenet_r50") == "w/r50.pth" and chosen.published_network("imagenet_r50") == "resnet50"
-    assert chosen.published_network("swav_r50_200") == ""
+    entry = {"name": "imagenet_r50", "kind": "torchvision", "model": "resnet50", "weights": "IMAGENET1K_V1"}
+    found = encoders_of("finetune_classifier", "semi_1", evaluate__encoders=[{**entry, "download": True}])
+    assert found == {*runs, *(f"{run}-untrained" for run in runs), "imagenet_r50", "resnet50-random"}
 
 
 def test_transformers_have_no_detectors_and_shallow_networks_no_dilation() -> None:

@@ -1,61 +1,26 @@
-"""The ResNet that a dense network starts from: ours, or published weights of torchvision's layout."""
+"""The ResNet that a dense network starts from."""
 
 from __future__ import annotations
 
-import os
-import pickle
-from pathlib import Path
 from typing import Any
 
-import safetensors.torch
-import torch
 from torch import nn
 from torchvision.ops import FrozenBatchNorm2d
 
 from scripts.lib.encoder_names import family_of
-from scripts.lib.encoders import IMAGENET_MEAN, IMAGENET_STD, build_encoder, load_encoder
+from scripts.lib.encoders import load_encoder
 from scripts.lib.errors import UserError
 
 RESNET = "resnet"
 
 
-def load_published(path: str | os.PathLike[str], encoder: str) -> tuple[nn.Module, dict[str, Any]]:
-    """Return an encoder with the weights of a torchvision state dict; its classifier is left out.
-
-    Raises:
-        UserError: the file cannot be read, or is not a state dict of this network.
-    """
-    try:
-        state = (
-            safetensors.torch.load_file(path)
-            if Path(path).suffix == ".safetensors"
-            else torch.load(path, map_location="cpu", weights_only=True)
-        )
-        weights = {name: tensor for name, tensor in state.items() if name not in ("fc.weight", "fc.bias")}
-        model = build_encoder(encoder, seed=0)
-        model.load_state_dict(weights, strict=True)
-    except (AttributeError, EOFError, OSError, RuntimeError, ValueError, pickle.UnpicklingError) as error:
-        raise UserError(
-            f"{path} is not a state dict of torchvision's {encoder} ({str(error).splitlines()[0]}); give the .pth or "
-            ".safetensors file that torchvision publishes, and its network under `encoder`"
-        ) from None
-    except safetensors.SafetensorError as error:
-        raise UserError(f"{path} is not a safetensors file ({error})") from None
-    return model.eval(), {"encoder": encoder, "mean": list(IMAGENET_MEAN), "std": list(IMAGENET_STD)}
-
-
-def load_any(path: str, published: str) -> tuple[nn.Module, dict[str, Any]]:
-    """Return an encoder and its description: one of ours, or published weights of the network `published`."""
-    return load_published(path, published) if published else load_encoder(path)
-
-
-def load_resnet(path: str, published: str) -> tuple[nn.Module, dict[str, Any]]:
-    """Return `load_any`.
+def load_resnet(path: str) -> tuple[nn.Module, dict[str, Any]]:
+    """Return an encoder and its description.
 
     Raises:
         UserError: the encoder is no ResNet.
     """
-    encoder, description = load_any(path, published)
+    encoder, description = load_encoder(path)
     if family_of(description["encoder"]) != RESNET:
         raise UserError(
             f"{path} is a {description['encoder']}, and detectors and segmenters here are built on ResNets: their "

@@ -41,7 +41,6 @@ class Job:
 
     run: str
     encoder: str  # path
-    published: str  # its network where it is not ours, else ""
     pictures: str  # path of the table
     facts: Mapping[str, Any]
     paths: tuple[str, ...]
@@ -62,7 +61,6 @@ def dense_parser(description: str | None, settings: str) -> argparse.ArgumentPar
     parser.add_argument("--recipe", required=True, help=f"JSON of {settings}")
     parser.add_argument("--run", required=True, help="name of the encoder")
     parser.add_argument("--encoder", required=True, help="weights of the encoder")
-    parser.add_argument("--published", default="", help="network of published weights; empty for our own")
     parser.add_argument("--pictures", required=True, help="table of `list_annotations` (Parquet)")
     parser.add_argument("--facts", required=True, help="facts of `list_annotations` (JSON)")
     parser.add_argument("--paths", nargs="*", default=[], help="values of the task's path keys, in order")
@@ -78,7 +76,6 @@ def job_of(options: argparse.Namespace) -> Job:
     return Job(
         run=options.run,
         encoder=options.encoder,
-        published=options.published,
         pictures=options.pictures,
         facts=json.loads(Path(options.facts).read_text(encoding="utf-8")),
         paths=tuple(options.paths),
