@@ -27,7 +27,7 @@ from scripts.lib.embedded.parts import orientation_tiff
 from scripts.lib.errors import UserError
 from scripts.lib.images import open_image
 from tests.conftest import ROOT
-from tests.curate.test_perceptual_hash import picture
+from tests.lib.test_perceptual_hash import picture
 
 LIMITS = InspectImagesSettings(
     max_pixels=2_000_000, max_bytes=3_000_000, cpu_seconds=10.0, timeout_seconds=20.0, memory_mb=512
