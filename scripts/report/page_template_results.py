@@ -22,7 +22,8 @@ Expected: {{ run.expected }}.</p>
 {% endif %}
 {% if run.views %}
 <details class="sheet"><summary>What the network sees <span>views of the first batch</span></summary>
-<figure style="--natural: {{ run.views.width }}px"><div class="wide">
+<figure style="--natural: {{ run.views.width }}px"><div class="wide" role="group" tabindex="0"
+aria-label="Views, scrolls sideways">
 <img alt="{{ run.views.description }}" width="{{ run.views.width }}" height="{{ run.views.height }}"
 src="data:image/png;base64,{{ run.views.data | safe }}"></div></figure></details>
 {% endif %}
@@ -42,7 +43,7 @@ RESULTS = """
 <p>Frozen encoders on labelled images. <em>Untrained</em> is the same network before its first step, <em>chance</em>
 the answer that needs no picture: always the most frequent class. Values are per cent, differences points; the
 effective rank is a number of directions.</p>
-<table class="stack">
+<table class="stack" aria-label="Results">
 <thead><tr><th scope="col">Protocol and metric</th><th scope="col" class="number">Value</th>
 <th scope="col" class="number">Spread</th>
 <th scope="col" class="number">Untrained</th><th scope="col" class="number">Difference</th>
@@ -51,7 +52,7 @@ effective rank is a number of directions.</p>
 <tbody>
 <tr class="group"><th scope="rowgroup" colspan="7">{{ run }} <span>on {{ task }}</span></th></tr>
 {% for row in rows %}
-<tr><td>{{ row.protocol }}, {{ row.metric }}</td>
+<tr><th scope="row" class="plain">{{ row.protocol }}, {{ row.metric }}</th>
 <td class="number" data-label="Value"><strong>{{ row.value }}</strong></td>
 <td class="number muted" data-label="Spread">{{ row.spread }}</td>
 <td class="number" data-label="Untrained">{{ row.twin }}</td>
@@ -73,7 +74,8 @@ PUBLISHED = """
 <section id="published">
 <h2>Published figures</h2>
 <p>{{ protocol_note }}</p>
-<div class="wide"><table>
+<div class="wide" role="group" tabindex="0" aria-label="Published figures, scrolls sideways">
+<table aria-label="Published figures">
 <thead><tr><th scope="col">Pretrained on</th><th scope="col">Method</th><th scope="col">Encoder</th>
 <th scope="col" class="number">Epochs</th><th scope="col" class="number">ImageNet-1k</th>
 <th scope="col" class="number">ours</th><th scope="col" class="number">Places205</th>
@@ -103,7 +105,7 @@ LIMITS = """
 <h2>Tracing a number</h2>
 <p>Every number on this page is in a table or follows from one. Paths are relative to the folder of the run; the log
 of each step has the same path under <code>logs/</code> and ends in <code>.log</code>.</p>
-<table class="stack">
+<table class="stack" aria-label="Where numbers come from">
 <thead><tr><th scope="col">On this page</th><th scope="col">Comes from</th></tr></thead>
 <tbody>
 {% for topic, path in traces %}
