@@ -137,6 +137,7 @@ rule write_report:
         views=expand("results/pretrain/train/{run}/views.png", run=PLAN.runs),
         sheets=expand("results/report/draw_contact_sheets/{sheet}.png", sheet=SHEETS),
         results="results/evaluate/collect_results.csv",
+        maps=PLAN.embedding_maps,
         selection="results/filter/select.parquet",
         reviews="results/filter/gather_human_verdicts.json",
         leak_rate=PLAN.leak_rate,
@@ -159,6 +160,6 @@ rule write_report:
         " --funnel-figure {input.funnel_figure} --curves {input.curves} --diagnoses {input.diagnoses}"
         " --views {input.views} --sheets {input.sheets}"
         " --duplicates {input.duplicates} --duplicate-sheets {input.duplicate_sheets}"
-        " --results {input.results} --selection {input.selection} --reviews {input.reviews}"
+        " --results {input.results} --maps {input.maps} --selection {input.selection} --reviews {input.reviews}"
         " --leak-rate={input.leak_rate:q} --tuning {input.tuning} --tuning-figure {input.tuning_figure}"
         " --out {output} > {log} 2>&1"

@@ -30,6 +30,7 @@ TRACES = (
         "results/pretrain/train/<run>/metrics.csv, monitor.csv, diagnose_run/<run>.json",
     ),
     ("Results", "results/evaluate/collect_results.csv"),
+    ("Maps of test images", "results/evaluate/draw_embedding/<encoder>/<task>.png"),
 )
 
 

@@ -67,6 +67,19 @@ effective rank is a number of directions.</p>
 repeated pretraining.
 Rows without it rest on one fit, or draw nothing at random.</p>
 {% else %}<p>No encoder was evaluated.</p>{% endif %}
+{% if maps %}
+<h3>What lies near what</h3>
+<p>Test images laid out by their features (principal components, then t-SNE), the labels unseen. Near neighbours mean
+something; distances between groups and sizes of groups do not. The same places as pictures and as points.</p>
+{% for map in maps %}
+<details{% if loop.first %} open{% endif %} class="sheet">
+<summary>{{ map.name }} <span>{{ map.description }}</span></summary>
+<figure style="--natural: {{ map.width }}px"><div class="wide" role="group" tabindex="0"
+aria-label="{{ map.name }}, scrolls sideways">
+<img alt="{{ map.name }}: {{ map.description }}" width="{{ map.width }}" height="{{ map.height }}"
+src="data:image/png;base64,{{ map.data | safe }}"></div></figure></details>
+{% endfor %}
+{% endif %}
 </section>
 """
 

@@ -25,6 +25,7 @@ from scripts.report.page_values import (
     detector_values,
     duplicate_values,
     funnel_values,
+    map_values,
     people_values,
     published_values,
     result_values,
@@ -57,6 +58,7 @@ def page_text(
     duplicates: Mapping[str, object],
     tuning: Mapping[str, object],
     runs: Mapping[str, object],
+    maps: Sequence[Path],
 ) -> str:
     """Return the page.
 
@@ -71,6 +73,7 @@ def page_text(
         duplicates: values of `duplicate_values`.
         tuning: values of `tuning_values`.
         runs: values of `run_values`.
+        maps: PNGs of `draw_embedding`.
     """
     return render_page(
         {
@@ -87,6 +90,7 @@ def page_text(
             **selection_values(statistics, looked),
             **runs,
             **result_values(scores),
+            **map_values(maps),
             **published_values(scores, settings),
             "protocol_note": PROTOCOL_NOTE,
             "imagenet_note": IMAGENET_NOTE,
@@ -112,6 +116,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--duplicates", type=Path, required=True, help="JSON of draw_duplicates")
     parser.add_argument("--duplicate-sheets", type=Path, nargs="*", default=[], help="PNGs of draw_duplicates")
     parser.add_argument("--results", type=Path, required=True, help="CSV of collect_results")
+    parser.add_argument("--maps", type=Path, nargs="*", default=[], help="PNGs of draw_embedding, <encoder>/<task>")
     parser.add_argument("--selection", type=Path, required=True, help="table of select")
     parser.add_argument("--reviews", type=Path, required=True, help="JSON of gather_human_verdicts")
     parser.add_argument("--leak-rate", required=True, help="JSON of measure_leak_rate; empty when there is no audit")
@@ -145,6 +150,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             read_tuning(args.tuning), [read_drawing(path, "labelled-") for path in args.tuning_figure]
         ),
         runs=run_values(settings, drawings, read_diagnoses(args.diagnoses), args.views),
+        maps=args.maps,
     )
     write_text(args.out, text)
     log.info(

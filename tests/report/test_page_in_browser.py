@@ -29,7 +29,9 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A page with every section, and with hostile names and very long words in it."""
     folder = tmp_path_factory.mktemp("report") / "page"
     rows = [*ROWS, ROWS[0] | {"image_id": "long", "creator": "a" * 300, "capture_device": "b" * 300}]
-    make_page(folder, rows, reviews=two_reviewers(HOSTILE), leak=one_audit(), tuned=True, duplicates=DUPLICATES)
+    make_page(
+        folder, rows, reviews=two_reviewers(HOSTILE), leak=one_audit(), tuned=True, mapped=True, duplicates=DUPLICATES
+    )
     return folder / "index.html"
 
 

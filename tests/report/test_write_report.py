@@ -165,6 +165,7 @@ def make_page(
     reviews: ReviewFigures = NOBODY,
     leak: LeakRate | None = None,
     tuned: bool = False,
+    mapped: bool = False,
     duplicates: DuplicateFigures = NO_DUPLICATES,
     **given: Any,
 ) -> str:
@@ -199,6 +200,9 @@ def make_page(
     twins = ["--duplicates", str(folder / "duplicates.json"), "--duplicate-sheets", str(folder / "farthest.png")]
     tables = [*twins, "--results", str(folder / "results.csv"), "--selection", str(selection)]
     tables += people_flags(folder, reviews, leak)
+    if mapped:
+        (folder / "toy.png").write_bytes(encode_sheet(draw_sheet("map", [], 1, 32), f"40 test images {HOSTILE}"))
+        tables += ["--maps", str(folder / "toy.png")]
     out = folder / "index.html"
     tuning = tuning_files(folder) if tuned else ["--tuning", "--tuning-figure"]
     main(["--recipe", recipe(**given), *figures, "--sheets", *paths, *tables, *tuning, "--out", str(out)])
@@ -295,6 +299,16 @@ def test_duplicates_are_told_and_shown(tmp_path: Path, page: str):
     assert "1,200 at 0, 100 at 6" in Page(text).text
     assert base64.b64encode((tmp_path / "page" / "farthest.png").read_bytes()).decode() in text
     assert "near duplicates, farthest: 2 of 3 clusters" in text
+
+
+def test_maps_of_test_images_are_shown_with_the_results(tmp_path: Path, page: str):
+    assert "What lies near what" not in page
+    text = make_page(tmp_path / "run_one", ROWS, mapped=True)
+    assert (
+        "What lies near what" in text
+        and base64.b64encode((tmp_path / "run_one" / "toy.png").read_bytes()).decode() in text
+    )
+    assert "run_one on toy 40 test images <script>alert(1)</script>" in Page(text).text
 
 
 def test_the_numbers_are_there(page: str):
