@@ -154,6 +154,10 @@ SELECTION = """
 <td data-label="PASS"><span>{{ theirs }}<small>{{ source }}</small></span></td></tr>
 {% endfor %}
 </tbody></table>
+<h3>Where they were taken</h3>
+<figure>{{ positions.markup | safe }}
+<figcaption>{{ positions.description }} The area of a circle is the logarithm of its images. PASS says of its own:
+{{ pass_places }}.</figcaption></figure>
 <div class="bars">
 {% for title, entries in lists %}
 <div><h3>{{ title }}</h3>

@@ -33,7 +33,7 @@ from scripts.report.page_values import (
     sheet_values,
 )
 from scripts.report.people_looked import PeopleLooked
-from scripts.report.published import IMAGENET_NOTE, PROTOCOL_NOTE, README
+from scripts.report.published import IMAGENET_NOTE, PASS_FACTS, PROTOCOL_NOTE, README
 from scripts.report.result_table import Score, read_results
 from scripts.report.run_values import read_diagnoses, run_values
 from scripts.report.selection_statistics import Statistics, kept_statistics
@@ -59,6 +59,7 @@ def page_text(
     tuning: Mapping[str, object],
     runs: Mapping[str, object],
     maps: Sequence[Path],
+    positions: Drawing,
 ) -> str:
     """Return the page.
 
@@ -74,6 +75,7 @@ def page_text(
         tuning: values of `tuning_values`.
         runs: values of `run_values`.
         maps: PNGs of `draw_embedding`.
+        positions: where the kept images were taken.
     """
     return render_page(
         {
@@ -88,6 +90,8 @@ def page_text(
             **sheet_values(sheets, {KEPT: funnel["kept"], **funnel["rejected"]}),
             **duplicates,
             **selection_values(statistics, looked),
+            "positions": positions,
+            "pass_places": PASS_FACTS["Places"][0],
             **runs,
             **result_values(scores),
             **map_values(maps),
@@ -118,6 +122,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--results", type=Path, required=True, help="CSV of collect_results")
     parser.add_argument("--maps", type=Path, nargs="*", default=[], help="PNGs of draw_embedding, <encoder>/<task>")
     parser.add_argument("--selection", type=Path, required=True, help="table of select")
+    parser.add_argument("--positions", type=Path, required=True, help="SVG of draw_positions")
     parser.add_argument("--reviews", type=Path, required=True, help="JSON of gather_human_verdicts")
     parser.add_argument("--leak-rate", required=True, help="JSON of measure_leak_rate; empty when there is no audit")
     parser.add_argument("--tuning", type=Path, nargs="*", default=[], help="JSON of tune_threshold, if it ran")
@@ -151,6 +156,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         ),
         runs=run_values(settings, drawings, read_diagnoses(args.diagnoses), args.views),
         maps=args.maps,
+        positions=read_drawing(args.positions, "positions-"),
     )
     write_text(args.out, text)
     log.info(

@@ -19,6 +19,7 @@ from scripts.report.count_funnel import main as count_funnel
 from scripts.report.draw_contact_sheets import main as draw_contact_sheets
 from scripts.report.draw_curves import main as draw_curves
 from scripts.report.draw_funnel import main as draw_funnel
+from scripts.report.draw_positions import main as draw_positions
 from scripts.report.duplicate_figures import DuplicateFigures, write_figures
 from scripts.report.run_values import read_diagnoses
 from scripts.report.write_report import main
@@ -200,6 +201,8 @@ def make_page(
     twins = ["--duplicates", str(folder / "duplicates.json"), "--duplicate-sheets", str(folder / "farthest.png")]
     tables = [*twins, "--results", str(folder / "results.csv"), "--selection", str(selection)]
     tables += people_flags(folder, reviews, leak)
+    draw_positions(["--selection", str(selection), "--png", str(folder / "p.png"), "--svg", str(folder / "p.svg")])
+    tables += ["--positions", str(folder / "p.svg")]
     if mapped:
         (folder / "toy.png").write_bytes(encode_sheet(draw_sheet("map", [], 1, 32), f"40 test images {HOSTILE}"))
         tables += ["--maps", str(folder / "toy.png")]
@@ -212,7 +215,7 @@ def make_page(
 ROWS = [
     selection_row("a", creator=HOSTILE, capture_device=HOSTILE, licence="CC-BY-2.0"),
     selection_row("b", "face", evidence=HOSTILE),
-    selection_row("c"),
+    selection_row("c", latitude=48.1, longitude=11.6),
     selection_row("d", "person"),
 ]
 
@@ -320,6 +323,7 @@ def test_the_numbers_are_there(page: str):
     assert "≥ 0.9" in text and "ln(1 + K)" in text
     assert "41.2" in text and "+11.2" in text and "60.0" in text and "± 1.0, 3 seeds" in text
     assert "no image ended under: not sampled" in text.lower()
+    assert "1 of 2 kept images (50.0 %) carry a position, in 1 square of 5 degrees; at most 1 in one." in text
     assert "1,440,191 in version 1" in text and "every selected image" in text
 
 
