@@ -148,9 +148,9 @@ def draw_map(heading: str, places: Places, names: Sequence[str], pictures: dict[
         draw.rectangle((left, HEAD_HEIGHT, left + SIDE - 1, HEAD_HEIGHT + SIDE - 1), fill=(255, 255, 255))
     largest = max((max(picture.size) for picture in pictures.values()), default=0)
     for index, picture in pictures.items():
-        x, y = (round(float(value)) for value in places[index] * (SIDE - largest))
+        corner = [round(float(value)) for value in places[index] * (SIDE - largest)]
         spare = ((largest - picture.width) // 2, (largest - picture.height) // 2)
-        canvas.paste(picture, (GAP + x + spare[0], HEAD_HEIGHT + y + spare[1]))
+        canvas.paste(picture, (GAP + corner[0] + spare[0], HEAD_HEIGHT + corner[1] + spare[1]))
     inside = SIDE - 4 * RADIUS
     # Classes without a colour first, so that they cover no other.
     for index in sorted(range(len(names)), key=lambda index: (names[index] in number_of, index)):
@@ -160,10 +160,10 @@ def draw_map(heading: str, places: Places, names: Sequence[str], pictures: dict[
     entries += [(f"{rest} other classes", None)] if rest else []
     width = size[0] // LEGEND_COLUMNS
     for place, (label, number) in enumerate(entries):
-        x = GAP + RADIUS + (place % LEGEND_COLUMNS) * width
-        y = HEAD_HEIGHT + SIDE + GAP + LEGEND_STEP // 2 + (place // LEGEND_COLUMNS) * LEGEND_STEP
-        _mark(draw, (x, y), number)
-        draw.text((x + 12, y), fit_text(label, small, width - 30), font=small, fill=MUTED, anchor="lm")
+        across = GAP + RADIUS + (place % LEGEND_COLUMNS) * width
+        down = HEAD_HEIGHT + SIDE + GAP + LEGEND_STEP // 2 + (place // LEGEND_COLUMNS) * LEGEND_STEP
+        _mark(draw, (across, down), number)
+        draw.text((across + 12, down), fit_text(label, small, width - 30), font=small, fill=MUTED, anchor="lm")
     return canvas
 
 

@@ -24,8 +24,14 @@ log = logging.getLogger(__name__)
 SQUARE = 5  # degrees
 LARGEST = 90.0  # area of the largest circle, in square points
 WIDTH, HEIGHT = 5.4, 3.15  # inches
-NAMED = ((-100, 40, "North America"), (-58, -15, "South America"), (15, 50, "Europe"), (20, 5, "Africa"))
-NAMED += ((95, 45, "Asia"), (134, -25, "Australia"))
+NAMED = (
+    (-100, 40, "North America"),
+    (-58, -15, "South America"),
+    (15, 50, "Europe"),
+    (20, 5, "Africa"),
+    (95, 45, "Asia"),
+    (134, -25, "Australia"),
+)
 
 Squares = dict[tuple[int, int], int]  # (west, south) of a square in degrees → images
 
@@ -62,7 +68,7 @@ def positions_figure(squares: Squares) -> Figure:
     """Return the figure: a circle in the middle of each square, its area as the logarithm of the images."""
     with styled():
         figure = Figure(figsize=(WIDTH, HEIGHT))
-        axes = figure.add_axes((0.09, 0.11, 0.9, 0.86))
+        axes = figure.add_axes((0.085, 0.11, 0.88, 0.86))
         axes.set(xlim=(-180, 180), ylim=(-90, 90), aspect="equal")
         axes.set_xticks(range(-180, 181, 60), ["180°", "120° W", "60° W", "0°", "60° E", "120° E", "180°"], size=7)
         axes.set_yticks(range(-60, 61, 30), ["60° S", "30° S", "0°", "30° N", "60° N"], size=7)
@@ -72,7 +78,8 @@ def positions_figure(squares: Squares) -> Figure:
         if squares:
             corners = np.array(list(squares), dtype=float) + SQUARE / 2
             images = np.log1p(np.array(list(squares.values()), dtype=float))
-            axes.scatter(*corners.T, s=LARGEST * images / images.max(), color=MAIN, alpha=0.75, edgecolor=PAPER, lw=0.3)
+            area = LARGEST * images / images.max()
+            axes.scatter(corners[:, 0], corners[:, 1], area, color=MAIN, alpha=0.75, edgecolor=PAPER, lw=0.3)
     return figure
 
 

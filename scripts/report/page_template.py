@@ -112,8 +112,8 @@ come inside installed packages, so that the whole road can be walked without dow
 <td data-label="Reason"><code>{{ rule.reason }}</code></td></tr>
 {% endfor %}
 </tbody></table>
-<p class="small muted">How many people these detectors miss is measured only on labelled photographs
-{%+ if tuning %}(<a href="#labelled">below</a>){% endif %}, not on these rows.</p>
+<p class="small muted">How many people these detectors miss is measured only on labelled
+photographs{% if tuning %} (<a href="#labelled">below</a>){% endif %}, not on these rows.</p>
 <h3>Looked at by people</h3>
 <p>{% for sentence in review_sentences %}{{ sentence }} {% endfor %}
 {% if review_pages %}<a href="{{ review_pages }}">The pages for reviewers and auditors</a>.{% endif %}</p>
