@@ -22,7 +22,7 @@ from scripts.report.number_text import count, share
 log = logging.getLogger(__name__)
 
 SQUARE = 5  # degrees
-LARGEST = 90.0  # area of the largest circle, in square points
+LARGEST = 30.0  # area of the largest circle, in square points: a square is 22
 WIDTH, HEIGHT = 5.4, 3.15  # inches
 NAMED = (
     (-100, 40, "North America"),
