@@ -2,6 +2,7 @@
 # Out: results/evaluate/sample_task/{task}.safetensors       train images that pretraining watches itself on
 #      results/evaluate/embed/{encoder}/{task}.safetensors   features of both splits, made once
 #      results/evaluate/apply_head/{run}/{task}.safetensors   the same after the projection head
+#      results/evaluate/draw_embedding/{encoder}/{task}.png   test images where their features put them
 #      results/evaluate/collect_results.csv                  one row for each result (docs/tables.md)
 #      results/evaluate/compare_encoders.csv                 pairs of encoders, with intervals
 
@@ -95,6 +96,28 @@ rule apply_head:
         code=PLAN.code("evaluate.apply_head"),
     shell:
         "python -m scripts.evaluate.apply_head --features {input.features} --head {input.head} --out {output} > {log} 2>&1"
+
+
+rule draw_embedding:
+    input:
+        features="results/evaluate/embed/{encoder}/{task}.safetensors",
+        listed="results/evaluate/list_task/{task}.parquet",
+    output:
+        "results/evaluate/draw_embedding/{encoder}/{task}.png",
+    log:
+        "logs/evaluate/draw_embedding/{encoder}/{task}.log",
+    conda:
+        "../envs/torch.yaml"
+    resources:
+        mem_mb=32000,
+        runtime=30,
+    params:
+        recipe=lambda wc: PLAN.draw_embedding_recipe(wc.task),
+        paths=lambda wc: PLAN.task_paths(wc.task),
+        code=lambda wc: PLAN.code("evaluate.draw_embedding", "evaluate.tasks", [PLAN.task_kind(wc.task)]),
+    shell:
+        "python -m scripts.evaluate.draw_embedding --recipe {params.recipe:q} --encoder {wildcards.encoder}"
+        " --features {input.features} --items {input.listed} --paths {params.paths:q} --out {output} > {log} 2>&1"
 
 
 rule collect_results:

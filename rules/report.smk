@@ -46,6 +46,25 @@ rule draw_funnel:
         "python -m scripts.report.draw_funnel --funnel {input} --png {output.png} --svg {output.svg} > {log} 2>&1"
 
 
+rule draw_positions:
+    input:
+        "results/filter/select.parquet",
+    output:
+        png="results/report/draw_positions.png",
+        svg="results/report/draw_positions.svg",
+    log:
+        "logs/report/draw_positions.log",
+    conda:
+        "../envs/data.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        code=PLAN.code("report.draw_positions"),
+    shell:
+        "python -m scripts.report.draw_positions --selection {input} --png {output.png} --svg {output.svg} > {log} 2>&1"
+
+
 rule draw_curves:
     input:
         metrics="results/pretrain/train/{run}/metrics.csv",
@@ -137,7 +156,9 @@ rule write_report:
         views=expand("results/pretrain/train/{run}/views.png", run=PLAN.runs),
         sheets=expand("results/report/draw_contact_sheets/{sheet}.png", sheet=SHEETS),
         results="results/evaluate/collect_results.csv",
+        maps=PLAN.embedding_maps,
         selection="results/filter/select.parquet",
+        positions="results/report/draw_positions.svg",
         reviews="results/filter/gather_human_verdicts.json",
         leak_rate=PLAN.leak_rate,
         tuning=PLAN.tuned("results/filter/tune_threshold/figures.json"),
@@ -159,6 +180,6 @@ rule write_report:
         " --funnel-figure {input.funnel_figure} --curves {input.curves} --diagnoses {input.diagnoses}"
         " --views {input.views} --sheets {input.sheets}"
         " --duplicates {input.duplicates} --duplicate-sheets {input.duplicate_sheets}"
-        " --results {input.results} --selection {input.selection} --reviews {input.reviews}"
+        " --results {input.results} --maps {input.maps} --selection {input.selection} --positions {input.positions} --reviews {input.reviews}"
         " --leak-rate={input.leak_rate:q} --tuning {input.tuning} --tuning-figure {input.tuning_figure}"
         " --out {output} > {log} 2>&1"

@@ -183,6 +183,23 @@ class EmbedSettings(Settings):
     cache: CacheSettings
 
 
+class EmbeddingMapSettings(Settings):
+    """Test images laid out by their features, as pictures; every one that is shown goes into the report."""
+
+    tasks: tuple[str, ...]  # names; () = no map
+    images: Positive  # at most, drawn by lot
+    perplexity: float = Field(gt=1)  # of t-SNE: about how many neighbours count
+    thumbnail: int = Field(ge=16, le=128)  # pixels
+    seed: int
+
+
+class DrawEmbeddingSettings(Settings):
+    """Recipe of `draw_embedding`, without the names of the tasks."""
+
+    task: Task
+    embedding_map: EmbeddingMapSettings
+
+
 class FinetuneClassifierSettings(Settings):
     """Recipe of `finetune_classifier`."""
 
@@ -211,13 +228,14 @@ class EvaluateSettings(Settings):
     linear_svm: LinearSvmSettings | None
     cluster: ClusterSettings | None
     rank_me: RankMeSettings | None
+    embedding_map: EmbeddingMapSettings
     comparison: ComparisonSettings
     finetuned: FinetunedSettings
 
     @model_validator(mode="after")
     def _tasks_exist(self) -> EvaluateSettings:
         known = {task.name for task in self.tasks}
-        for protocol in (*PROTOCOLS, "near_duplicates"):
+        for protocol in (*PROTOCOLS, "near_duplicates", "embedding_map"):
             settings = getattr(self, protocol)
             if unknown := sorted(set((settings and settings.tasks) or ()) - known):
                 raise ValueError(f"{protocol}.tasks: evaluate.tasks has no task {', '.join(unknown)}")

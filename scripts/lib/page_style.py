@@ -6,7 +6,7 @@ BASE_CSS = """
 :root {
   color-scheme: light;
   --paper: #ffffff; --ink: #1b1f24; --muted: #5b6570; --line: #d5dae0; --soft: #f4f6f8;
-  --main: #0072b2; --loss: #c25400; --second: #00805e; --warn: #fff3e8; --good: #00734f;
+  --main: #0072b2; --loss: #b84f00; --second: #00805e; --warn: #fff3e8; --good: #00734f;
   --font: system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", "Liberation Sans", Arial, sans-serif;
 }
 @media screen and (prefers-color-scheme: dark) {

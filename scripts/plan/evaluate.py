@@ -9,6 +9,7 @@ from scripts.config import Config
 from scripts.evaluate.settings import (
     PROTOCOLS,
     WITHOUT_PREDICTIONS,
+    DrawEmbeddingSettings,
     EmbedSettings,
     ListTaskSettings,
     SampleTaskSettings,
@@ -113,6 +114,17 @@ class EvaluatePlan(StrangerPlan):
                 cache=settings.cache,
             )
         )
+
+    @property
+    def embedding_maps(self) -> list[str]:
+        """Maps of every encoder on the tasks that are shown as pictures."""
+        tasks = self.config.evaluate.embedding_map.tasks
+        return [f"results/evaluate/draw_embedding/{name}/{task}.png" for name in self.encoders for task in tasks]
+
+    def draw_embedding_recipe(self, task: str) -> str:
+        """Return the recipe of `draw_embedding`."""
+        chosen = self.config.evaluate.embedding_map.model_copy(update={"tasks": ()})
+        return write_recipe(DrawEmbeddingSettings(task=self._tasks[task], embedding_map=chosen))
 
     def protocol_recipe(self, protocol: str) -> str:
         """Return the recipe of a frozen protocol, without the names of the tasks that it runs on.

@@ -22,6 +22,7 @@ TRACES = (
     ("Reviewers' verdicts, their agreement", "results/filter/gather_human_verdicts.csv, gather_human_verdicts.json"),
     ("Leak rate, its sample", "results/filter/measure_leak_rate.json, draw_audit_sample.parquet"),
     ("Selection in numbers", "results/filter/select.parquet, the rows with keep = true"),
+    ("Where images were taken", "results/filter/select.parquet, results/report/draw_positions.png"),
     ("Attribution of each kept image", "results/shard/write_metadata/metadata.parquet"),
     ("Pictures", "results/report/draw_contact_sheets/<reason>.png"),
     ("Clusters of duplicates, one by one", "results/report/draw_duplicates/clusters.csv"),
@@ -30,6 +31,7 @@ TRACES = (
         "results/pretrain/train/<run>/metrics.csv, monitor.csv, diagnose_run/<run>.json",
     ),
     ("Results", "results/evaluate/collect_results.csv"),
+    ("Maps of test images", "results/evaluate/draw_embedding/<encoder>/<task>.png"),
 )
 
 

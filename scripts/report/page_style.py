@@ -30,7 +30,8 @@ nav a { text-decoration: none; white-space: nowrap; }
 .key strong { display: block; font-size: 1.75rem; line-height: 1.2; font-weight: 600; letter-spacing: -.01em; }
 .key span { color: var(--muted); font-size: .875rem; }
 .five { padding: 0; margin: 0; list-style: none; }
-.five li { padding: .55rem 0; border-top: 1px solid var(--line); display: grid; grid-template-columns: 7.5rem 1fr; }
+.five li { padding: .55rem 0; border-top: 1px solid var(--line); display: grid;
+  grid-template-columns: 7.5rem minmax(0, 1fr); }
 .five b { color: var(--muted); font-weight: 500; }
 .panel { background: var(--soft); border-radius: .5rem; padding: 1rem 1.25rem; margin: 1.5rem 0; max-width: none; }
 .panel p { max-width: none; }
@@ -42,7 +43,8 @@ figure { margin: 1.5rem 0 2rem; break-inside: avoid; }
 figcaption { margin-top: .6rem; max-width: 44rem; }
 svg.figure { display: block; width: 100%; max-width: 38rem; height: auto; }
 .findings { list-style: none; padding: 0; margin: 0 0 1.5rem; max-width: 44rem; }
-.findings li { display: grid; grid-template-columns: 4rem 1fr; padding: .4rem 0; border-top: 1px solid var(--line); }
+.findings li { display: grid; grid-template-columns: 4rem minmax(0, 1fr);
+  padding: .4rem 0; border-top: 1px solid var(--line); }
 .findings .tick, .findings .tag { font-size: .875rem; line-height: 1.7; }
 .findings small { display: block; color: var(--muted); font-size: .85rem; line-height: 1.45; margin-top: .2rem; }
 .wide { overflow-x: auto; }
@@ -56,6 +58,8 @@ th, td { text-align: left; vertical-align: top; padding: .5rem 1rem .5rem 0; bor
 thead th { border-top: 0; color: var(--muted); font-weight: 500; font-size: .825rem; vertical-align: bottom; }
 th:last-child, td:last-child { padding-right: 0; }
 tbody th { font-weight: 600; }
+tbody th.plain, .bars th { font-weight: 400; }
+.wide:focus-visible, a:focus-visible, summary:focus-visible { outline: 2px solid var(--main); outline-offset: 2px; }
 tr { break-inside: avoid; }
 .number { text-align: right; white-space: nowrap; }
 tr.group th { padding-top: 1.5rem; border-top: 0; color: var(--ink); font-size: .95rem; }
@@ -65,12 +69,12 @@ td small, th small { display: block; color: var(--muted); font-size: .85rem; fon
 .bars div { break-inside: avoid; padding-bottom: 1.5rem; }
 .bars h3 { margin: 0 0 .25rem; }
 .bars table { margin: .25rem 0 0; font-size: .875rem; }
-.bars td { padding: .2rem .75rem .2rem 0; border: 0; }
-.bars td:first-child { width: 100%; }
+.bars th, .bars td { padding: .2rem .75rem .2rem 0; border: 0; }
+.bars th { width: 100%; }
 .bar { display: block; height: 3px; background: var(--main); border-radius: 2px; margin-top: 3px; min-width: 1px; }
 footer { padding: 3rem 1.5rem 4rem; color: var(--muted); font-size: .875rem; }
 .facts th { width: 9rem; }
-.facts td { width: 50%; }
+.facts td { width: 50%; overflow-wrap: anywhere; }
 @media screen and (min-width: 64rem) {
   .sheet figure { width: max(100%, min(94vw, var(--natural))); margin-left: 50%; transform: translateX(-50%); }
 }
@@ -80,15 +84,15 @@ footer { padding: 3rem 1.5rem 4rem; color: var(--muted); font-size: .875rem; }
   h2 { margin-top: 3.5rem; }
   .key { grid-template-columns: 1fr 1fr; gap: 1.25rem; }
   .key strong { font-size: 1.4rem; }
-  .five li { grid-template-columns: 1fr; }
-  .stack thead { position: absolute; clip-path: inset(50%); }
+  .five li { grid-template-columns: minmax(0, 1fr); }
+  .stack thead { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
   .stack, .stack tbody, .stack tr, .stack td, .stack tbody th { display: block; width: 100%; }
   .stack tr { border-top: 1px solid var(--line); padding: .6rem 0; }
   .stack tr.group { border-top: 0; padding-bottom: 0; }
   .stack td, .stack tbody th { border: 0; padding: .1rem 0; }
   .stack td.number { text-align: left; white-space: normal; }
   .stack td:empty { display: none; }
-  .stack td[data-label]:not(:empty) { display: grid; grid-template-columns: 9rem 1fr; }
+  .stack td[data-label]:not(:empty) { display: grid; grid-template-columns: 9rem minmax(0, 1fr); }
   .stack td[data-label]::before { content: attr(data-label); color: var(--muted); }
 }
 @media print {

@@ -57,14 +57,14 @@ FUNNEL = """
 <figure>{{ funnel_drawing.markup | safe }}
 <figcaption>{{ funnel_drawing.description }} Each row of metadata ends under the first reason that speaks against it,
 or is kept.</figcaption></figure>
-<table>
+<table aria-label="Rows by reason">
 <thead><tr><th scope="col">Reason</th><th scope="col" class="number">Rows</th>
 <th scope="col" class="number">Of all read</th></tr></thead>
 {% for stage, reasons in stage_reasons %}
 <tbody>
 <tr class="group"><th scope="rowgroup" colspan="3">{{ stage }}</th></tr>
 {% for reason in reasons %}
-<tr><td><code>{{ reason.name }}</code><small>{{ reason.text }}</small></td>
+<tr><th scope="row" class="plain"><code>{{ reason.name }}</code><small>{{ reason.text }}</small></th>
 <td class="number">{{ reason.rows | count }}</td>
 <td class="number">{{ reason.share }}</td></tr>
 {% endfor %}
@@ -72,9 +72,9 @@ or is kept.</figcaption></figure>
 {% endfor %}
 </table>
 <details><summary>Reasons that took nothing <span>({{ idle_reasons | length }})</span></summary>
-<table class="stack"><tbody>
+<table class="stack" aria-label="Reasons that took nothing"><tbody>
 {% for reason in idle_reasons %}
-<tr><td><code>{{ reason.name }}</code><small>{{ reason.text }}</small></td>
+<tr><th scope="row" class="plain"><code>{{ reason.name }}</code><small>{{ reason.text }}</small></th>
 <td class="muted">{{ reason.stage }}</td></tr>
 {% endfor %}
 </tbody></table></details>
@@ -92,7 +92,7 @@ it.</p>
 come inside installed packages, so that the whole road can be walked without downloads. Use the detectors of
 <code>config.yaml</code> and a review by people for a dataset that is given to others.</p></div>
 {% endif %}
-<table class="stack">
+<table class="stack" aria-label="Detectors">
 <thead><tr><th scope="col">Detector</th><th scope="col">Kind</th><th scope="col">Looks for</th>
 <th scope="col">Grade</th></tr></thead>
 <tbody>
@@ -102,7 +102,7 @@ come inside installed packages, so that the whole road can be walked without dow
 <td data-label="Grade"><span{% if detector.demo %} class="tag"{% endif %}>{{ detector.grade }}</span></td></tr>
 {% endfor %}
 </tbody></table>
-<table class="stack">
+<table class="stack" aria-label="Rules">
 <thead><tr><th scope="col">Rule</th><th scope="col">Drops at</th><th scope="col">Waits for a reviewer at</th>
 <th scope="col">Reason</th></tr></thead>
 <tbody>
@@ -112,8 +112,8 @@ come inside installed packages, so that the whole road can be walked without dow
 <td data-label="Reason"><code>{{ rule.reason }}</code></td></tr>
 {% endfor %}
 </tbody></table>
-<p class="small muted">How many people these detectors miss is measured only on labelled photographs
-{%+ if tuning %}(<a href="#labelled">below</a>){% endif %}, not on these rows.</p>
+<p class="small muted">How many people these detectors miss is measured only on labelled
+photographs{% if tuning %} (<a href="#labelled">below</a>){% endif %}, not on these rows.</p>
 <h3>Looked at by people</h3>
 <p>{% for sentence in review_sentences %}{{ sentence }} {% endfor %}
 {% if review_pages %}<a href="{{ review_pages }}">The pages for reviewers and auditors</a>.{% endif %}</p>
@@ -130,7 +130,8 @@ and no face was found with certainty, the whole picture is. Under a picture: the
 {% for sheet in sheets %}
 <details open class="sheet"><summary>{{ sheet.name }} <span>{{ sheet.description }}</span></summary>
 {% if sheet.text %}<p class="small muted">{{ sheet.text }}</p>{% endif %}
-<figure style="--natural: {{ sheet.width }}px"><div class="wide">
+<figure style="--natural: {{ sheet.width }}px"><div class="wide" role="group" tabindex="0"
+aria-label="{{ sheet.name }}, scrolls sideways">
 <img alt="{{ sheet.name }}: {{ sheet.description }}" width="{{ sheet.width }}" height="{{ sheet.height }}"
 src="data:image/png;base64,{{ sheet.data | safe }}"></div></figure></details>
 {% endfor %}
@@ -144,7 +145,7 @@ src="data:image/png;base64,{{ sheet.data | safe }}"></div></figure></details>
 SELECTION = """
 <section id="selection">
 <h2>The selection, beside PASS</h2>
-<table class="stack facts">
+<table class="stack facts" aria-label="The selection and PASS">
 <thead><tr><th scope="col">Of the images</th><th scope="col">Here</th><th scope="col">What PASS says of itself</th></tr>
 </thead>
 <tbody>
@@ -153,12 +154,16 @@ SELECTION = """
 <td data-label="PASS"><span>{{ theirs }}<small>{{ source }}</small></span></td></tr>
 {% endfor %}
 </tbody></table>
+<h3>Where they were taken</h3>
+<figure>{{ positions.markup | safe }}
+<figcaption>{{ positions.description }} The area of a circle is the logarithm of its images. PASS says of its own:
+{{ pass_places }}.</figcaption></figure>
 <div class="bars">
 {% for title, entries in lists %}
 <div><h3>{{ title }}</h3>
-<table><tbody>
+<table aria-label="{{ title }}"><tbody>
 {% for entry in entries %}
-<tr><td><bdi>{{ entry.name }}</bdi><span class="bar" style="width: {{ entry.width }}%"></span></td>
+<tr><th scope="row"><bdi>{{ entry.name }}</bdi><span class="bar" style="width: {{ entry.width }}%"></span></th>
 <td class="number">{{ entry.images | count }}</td><td class="number muted">{{ entry.share }}</td></tr>
 {% endfor %}
 </tbody></table></div>

@@ -19,7 +19,8 @@ one: <code>results/report/draw_duplicates/clusters.csv</code>.</p>
 {% endif %}
 {% for sheet in duplicate_sheets %}
 <details open class="sheet"><summary>{{ sheet.name }} <span>{{ sheet.description }}</span></summary>
-<figure style="--natural: {{ sheet.width }}px"><div class="wide">
+<figure style="--natural: {{ sheet.width }}px"><div class="wide" role="group" tabindex="0"
+aria-label="{{ sheet.name }}, scrolls sideways">
 <img alt="near duplicates, {{ sheet.name }}: {{ sheet.description }}" width="{{ sheet.width }}"
 height="{{ sheet.height }}"
 src="data:image/png;base64,{{ sheet.data | safe }}"></div></figure></details>

@@ -22,7 +22,8 @@ Expected: {{ run.expected }}.</p>
 {% endif %}
 {% if run.views %}
 <details class="sheet"><summary>What the network sees <span>views of the first batch</span></summary>
-<figure style="--natural: {{ run.views.width }}px"><div class="wide">
+<figure style="--natural: {{ run.views.width }}px"><div class="wide" role="group" tabindex="0"
+aria-label="Views, scrolls sideways">
 <img alt="{{ run.views.description }}" width="{{ run.views.width }}" height="{{ run.views.height }}"
 src="data:image/png;base64,{{ run.views.data | safe }}"></div></figure></details>
 {% endif %}
@@ -43,7 +44,7 @@ RESULTS = """
 initialised, for an encoder that was not trained here), <em>chance</em>
 the answer that needs no picture: always the most frequent class. Values are per cent, differences points; the
 effective rank is a number of directions.</p>
-<table class="stack">
+<table class="stack" aria-label="Results">
 <thead><tr><th scope="col">Protocol and metric</th><th scope="col" class="number">Value</th>
 <th scope="col" class="number">Spread</th>
 <th scope="col" class="number">Untrained</th><th scope="col" class="number">Difference</th>
@@ -53,7 +54,7 @@ effective rank is a number of directions.</p>
 <tr class="group"><th scope="rowgroup" colspan="7">{{ group.run }} <span>on {{ group.task }}{% if group.origin %}; not
 trained here: {{ group.origin }}{% endif %}</span></th></tr>
 {% for row in group.rows %}
-<tr><td>{{ row.protocol }}, {{ row.metric }}</td>
+<tr><th scope="row" class="plain">{{ row.protocol }}, {{ row.metric }}</th>
 <td class="number" data-label="Value"><strong>{{ row.value }}</strong></td>
 <td class="number muted" data-label="Spread">{{ row.spread }}</td>
 <td class="number" data-label="Untrained">{{ row.twin }}</td>
@@ -68,6 +69,19 @@ trained here: {{ group.origin }}{% endif %}</span></th></tr>
 repeated pretraining.
 Rows without it rest on one fit, or draw nothing at random.</p>
 {% else %}<p>No encoder was evaluated.</p>{% endif %}
+{% if maps %}
+<h3>What lies near what</h3>
+<p>Test images laid out by their features (principal components, then t-SNE), the labels unseen. Near neighbours mean
+something; distances between groups and sizes of groups do not. The same places as pictures and as points.</p>
+{% for map in maps %}
+<details{% if loop.first %} open{% endif %} class="sheet">
+<summary>{{ map.name }} <span>{{ map.description }}</span></summary>
+<figure style="--natural: {{ map.width }}px"><div class="wide" role="group" tabindex="0"
+aria-label="{{ map.name }}, scrolls sideways">
+<img alt="{{ map.name }}: {{ map.description }}" width="{{ map.width }}" height="{{ map.height }}"
+src="data:image/png;base64,{{ map.data | safe }}"></div></figure></details>
+{% endfor %}
+{% endif %}
 </section>
 """
 
@@ -75,7 +89,8 @@ PUBLISHED = """
 <section id="published">
 <h2>Published figures</h2>
 <p>{{ protocol_note }}</p>
-<div class="wide"><table>
+<div class="wide" role="group" tabindex="0" aria-label="Published figures, scrolls sideways">
+<table aria-label="Published figures">
 <thead><tr><th scope="col">Pretrained on</th><th scope="col">Method</th><th scope="col">Encoder</th>
 <th scope="col" class="number">Epochs</th><th scope="col" class="number">ImageNet-1k</th>
 <th scope="col" class="number">ours</th>
@@ -109,7 +124,7 @@ LIMITS = """
 <h2>Tracing a number</h2>
 <p>Every number on this page is in a table or follows from one. Paths are relative to the folder of the run; the log
 of each step has the same path under <code>logs/</code> and ends in <code>.log</code>.</p>
-<table class="stack">
+<table class="stack" aria-label="Where numbers come from">
 <thead><tr><th scope="col">On this page</th><th scope="col">Comes from</th></tr></thead>
 <tbody>
 {% for topic, path in traces %}

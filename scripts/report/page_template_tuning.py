@@ -14,7 +14,7 @@ hand.</p>
 <h3>What each detector and committee can do</h3>
 <p>One threshold for the recall, one for the false rejects; with reviewers, who look at what lies between the two, both
 are had at once.</p>
-<table class="stack">
+<table class="stack" aria-label="Detectors and committees">
 <thead><tr><th scope="col">Scores of</th><th scope="col" class="number">Area<small>under the curve</small></th>
 <th scope="col" class="number">At recall {{ tuning.wanted }}<small>recall, then false rejects</small></th>
 <th scope="col" class="number">At false rejects {{ tuning.allowed }}<small>recall, then false rejects</small></th>
@@ -34,7 +34,7 @@ are had at once.</p>
 <h3>What the rules do</h3>
 <p>The filter as configured{% if tuning.reference %} and, in the last column, the reference{% endif %}, counted on all
 labelled images. Where thresholds were chosen on these labels, the figures flatter.</p>
-<table class="stack">
+<table class="stack" aria-label="Rules on labelled images">
 <thead><tr><th scope="col">Label</th>
 <th scope="col" class="number">Dropped</th><th scope="col" class="number">Waiting for a reviewer</th>
 <th scope="col" class="number">Kept</th>

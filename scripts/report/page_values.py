@@ -110,6 +110,11 @@ def picture_values(path: Path) -> Values:
     return {"description": description, "width": width, "height": height, "data": data}
 
 
+def map_values(paths: Sequence[Path]) -> Values:
+    """Return the maps of `draw_embedding`, named by their folder and file."""
+    return {"maps": [{"name": f"{path.parent.name} on {path.stem}", **picture_values(path)} for path in paths]}
+
+
 def people_values(settings: WriteReportSettings, funnel: Account, looked: PeopleLooked) -> Values:
     """Return what people looked at, and where the pages are on which they do."""
     return {

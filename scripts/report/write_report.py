@@ -25,6 +25,7 @@ from scripts.report.page_values import (
     detector_values,
     duplicate_values,
     funnel_values,
+    map_values,
     people_values,
     published_values,
     result_values,
@@ -32,7 +33,7 @@ from scripts.report.page_values import (
     sheet_values,
 )
 from scripts.report.people_looked import PeopleLooked
-from scripts.report.published import IMAGENET_NOTE, PROTOCOL_NOTE, README
+from scripts.report.published import IMAGENET_NOTE, PASS_FACTS, PROTOCOL_NOTE, README
 from scripts.report.result_table import Score, read_results
 from scripts.report.run_values import read_diagnoses, run_values
 from scripts.report.selection_statistics import Statistics, kept_statistics
@@ -57,6 +58,8 @@ def page_text(
     duplicates: Mapping[str, object],
     tuning: Mapping[str, object],
     runs: Mapping[str, object],
+    maps: Sequence[Path],
+    positions: Drawing,
 ) -> str:
     """Return the page.
 
@@ -71,6 +74,8 @@ def page_text(
         duplicates: values of `duplicate_values`.
         tuning: values of `tuning_values`.
         runs: values of `run_values`.
+        maps: PNGs of `draw_embedding`.
+        positions: where the kept images were taken.
     """
     return render_page(
         {
@@ -85,8 +90,11 @@ def page_text(
             **sheet_values(sheets, {KEPT: funnel["kept"], **funnel["rejected"]}),
             **duplicates,
             **selection_values(statistics, looked),
+            "positions": positions,
+            "pass_places": PASS_FACTS["Places"][0],
             **runs,
             **result_values(scores, settings),
+            **map_values(maps),
             **published_values(scores, settings),
             "protocol_note": PROTOCOL_NOTE,
             "imagenet_note": IMAGENET_NOTE,
@@ -112,7 +120,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--duplicates", type=Path, required=True, help="JSON of draw_duplicates")
     parser.add_argument("--duplicate-sheets", type=Path, nargs="*", default=[], help="PNGs of draw_duplicates")
     parser.add_argument("--results", type=Path, required=True, help="CSV of collect_results")
+    parser.add_argument("--maps", type=Path, nargs="*", default=[], help="PNGs of draw_embedding, <encoder>/<task>")
     parser.add_argument("--selection", type=Path, required=True, help="table of select")
+    parser.add_argument("--positions", type=Path, required=True, help="SVG of draw_positions")
     parser.add_argument("--reviews", type=Path, required=True, help="JSON of gather_human_verdicts")
     parser.add_argument("--leak-rate", required=True, help="JSON of measure_leak_rate; empty when there is no audit")
     parser.add_argument("--tuning", type=Path, nargs="*", default=[], help="JSON of tune_threshold, if it ran")
@@ -145,6 +155,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             read_tuning(args.tuning), [read_drawing(path, "labelled-") for path in args.tuning_figure]
         ),
         runs=run_values(settings, drawings, read_diagnoses(args.diagnoses), args.views),
+        maps=args.maps,
+        positions=read_drawing(args.positions, "positions-"),
     )
     write_text(args.out, text)
     log.info(

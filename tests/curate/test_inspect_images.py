@@ -18,7 +18,7 @@ from scripts.lib.recipe import write_recipe
 from scripts.lib.tables import DOWNLOADS, INSPECTIONS
 from scripts.lib.tars import TarWriter
 from tests.curate.test_decode_guard import encoded
-from tests.curate.test_perceptual_hash import picture
+from tests.lib.test_perceptual_hash import picture
 
 LIMITS = InspectImagesSettings(
     max_pixels=2_000_000, max_bytes=3_000_000, cpu_seconds=10.0, timeout_seconds=20.0, memory_mb=512

@@ -11,7 +11,6 @@ from PIL import Image, ImageDraw
 from scripts.curate.measure_image import Measurement, measure_image
 from scripts.lib.images import TURNS, open_image, to_rgb
 from tests.curate.test_decode_guard import LIMITS, encoded
-from tests.curate.test_perceptual_hash import picture
 from tests.lib.made_embedded import (
     exif_block,
     exif_segment,
@@ -21,6 +20,7 @@ from tests.lib.made_embedded import (
     with_segments,
     xmp_segment,
 )
+from tests.lib.test_perceptual_hash import picture
 
 SAME = 8  # bits: what recompression and scaling do to the hash; docs/measurements.md
 

@@ -19,6 +19,7 @@ from scripts.report.count_funnel import main as count_funnel
 from scripts.report.draw_contact_sheets import main as draw_contact_sheets
 from scripts.report.draw_curves import main as draw_curves
 from scripts.report.draw_funnel import main as draw_funnel
+from scripts.report.draw_positions import main as draw_positions
 from scripts.report.duplicate_figures import DuplicateFigures, write_figures
 from scripts.report.run_values import read_diagnoses
 from scripts.report.write_report import main
@@ -167,6 +168,7 @@ def make_page(
     reviews: ReviewFigures = NOBODY,
     leak: LeakRate | None = None,
     tuned: bool = False,
+    mapped: bool = False,
     duplicates: DuplicateFigures = NO_DUPLICATES,
     **given: Any,
 ) -> str:
@@ -201,6 +203,11 @@ def make_page(
     twins = ["--duplicates", str(folder / "duplicates.json"), "--duplicate-sheets", str(folder / "farthest.png")]
     tables = [*twins, "--results", str(folder / "results.csv"), "--selection", str(selection)]
     tables += people_flags(folder, reviews, leak)
+    draw_positions(["--selection", str(selection), "--png", str(folder / "p.png"), "--svg", str(folder / "p.svg")])
+    tables += ["--positions", str(folder / "p.svg")]
+    if mapped:
+        (folder / "toy.png").write_bytes(encode_sheet(draw_sheet("map", [], 1, 32), f"40 test images {HOSTILE}"))
+        tables += ["--maps", str(folder / "toy.png")]
     out = folder / "index.html"
     tuning = tuning_files(folder) if tuned else ["--tuning", "--tuning-figure"]
     main(["--recipe", recipe(**given), *figures, "--sheets", *paths, *tables, *tuning, "--out", str(out)])
@@ -210,7 +217,7 @@ def make_page(
 ROWS = [
     selection_row("a", creator=HOSTILE, capture_device=HOSTILE, licence="CC-BY-2.0"),
     selection_row("b", "face", evidence=HOSTILE),
-    selection_row("c"),
+    selection_row("c", latitude=48.1, longitude=11.6),
     selection_row("d", "person"),
 ]
 
@@ -299,6 +306,16 @@ def test_duplicates_are_told_and_shown(tmp_path: Path, page: str):
     assert "near duplicates, farthest: 2 of 3 clusters" in text
 
 
+def test_maps_of_test_images_are_shown_with_the_results(tmp_path: Path, page: str):
+    assert "What lies near what" not in page
+    text = make_page(tmp_path / "run_one", ROWS, mapped=True)
+    assert (
+        "What lies near what" in text
+        and base64.b64encode((tmp_path / "run_one" / "toy.png").read_bytes()).decode() in text
+    )
+    assert "run_one on toy 40 test images <script>alert(1)</script>" in Page(text).text
+
+
 def test_the_numbers_are_there(page: str):
     text = Page(page).text
     assert "11 rows read = 2 kept + 9 rejected (7 metadata and licence + 2 people) ✓ adds up" in text
@@ -308,6 +325,7 @@ def test_the_numbers_are_there(page: str):
     assert "≥ 0.9" in text and "ln(1 + K)" in text
     assert "41.2" in text and "+11.2" in text and "60.0" in text and "± 1.0, 3 seeds" in text
     assert "no image ended under: not sampled" in text.lower()
+    assert "1 of 2 kept images (50.0 %) carry a position, in 1 square of 5 degrees; at most 1 in one." in text
     assert "1,440,191 in version 1" in text and "every selected image" in text
 
 
