@@ -56,6 +56,11 @@ class FinetunePlan(EvaluatePlan):
                         "not built. Leave it out, or write null for all ResNets"
                     )
 
+    @property
+    def finetuned_protocols(self) -> list[str]:
+        """Return the names that results of whole networks bear as their protocol."""
+        return list(self._recipes())
+
     def _recipes(self) -> dict[str, ClassifierRecipe | DenseRecipe]:
         return {**self._classifiers, **self._dense}
 

@@ -3,6 +3,16 @@
 from __future__ import annotations
 
 
+def noun(name: str, number: int) -> str:
+    """Return `name` in the singular or plural that goes with `number`."""
+    return name if number == 1 else f"{name}s"
+
+
+def of(name: str, number: int) -> str:
+    """Return a number and what it counts: "1 image", "1,200 images"."""
+    return f"{count(number)} {noun(name, number)}"
+
+
 def count(number: int) -> str:
     """Return a whole number with commas: 1,440,191."""
     return f"{number:,}"

@@ -7,13 +7,20 @@ from collections.abc import Sequence
 from scripts.lib.accounting import Account
 from scripts.lib.human_figures import leak_sentence
 from scripts.lib.reasons import FilterReason
-from scripts.report.number_text import count, share, signed
+from scripts.report.number_text import count, noun, of, share, signed
 from scripts.report.people_looked import PeopleLooked, looked_limits, waiting_sentence
 from scripts.report.published import COMPARED_TASKS
 from scripts.report.result_table import Score
 from scripts.report.selection_statistics import Statistics
 from scripts.report.settings import WriteReportSettings
 
+# First word of a metric → what it measures of a network that was trained on as a whole.
+TRANSFER_TASKS = {
+    "box": "detection",
+    "mask": "instance segmentation",
+    "keypoint": "key points",
+    "miou": "semantic segmentation",
+}
 TRACES = (
     ("Funnel, accounting line, reasons", "results/report/funnel.json"),
     ("Metadata rows turned away, one by one", "results/curate/select_candidates/<file>.rejected.parquet"),
@@ -40,7 +47,7 @@ def key_figures(funnel: Account, statistics: Statistics, settings: WriteReportSe
     return [
         (count(funnel["read"]), "rows read"),
         (count(funnel["kept"]), f"images kept ({share(funnel['kept'], funnel['read'])})"),
-        (count(statistics.photographers), "photographers" if statistics.photographers != 1 else "photographer"),
+        (count(statistics.photographers), noun("photographer", statistics.photographers)),
         (count(len(settings.runs)), "encoders trained" if len(settings.runs) != 1 else "encoder trained"),
     ]
 
@@ -81,7 +88,7 @@ def _kept(funnel: Account, statistics: Statistics) -> str:
     licences = ", ".join(entry.name for entry in statistics.licences)
     lost = max(funnel["rejected"].items(), key=lambda item: item[1], default=("nothing", 0))
     return (
-        f"{count(funnel['kept'])} of {count(funnel['read'])} rows, by {count(statistics.photographers)} photographers, "
+        f"{count(funnel['kept'])} of {count(funnel['read'])} rows, by {of('photographer', statistics.photographers)}, "
         f"under {licences}. The most frequent reason against a row is {lost[0].replace('_', ' ')} ({count(lost[1])})."
     )
 
@@ -92,7 +99,7 @@ def _people(funnel: Account) -> str:
         funnel["rejected"].get(reason, 0)
         for reason in (FilterReason.HUMAN_VERDICT, FilterReason.AWAITS_REVIEW, FilterReason.TAGGED_PERSON)
     )
-    text = f"{count(face)} images dropped for a face and {count(person)} more for a person"
+    text = f"{of('image', face)} dropped for a face and {count(person)} more for a person"
     text += f"; {count(tagged)} because their own metadata tag one" if tagged else ""
     text += f"; {count(human)} by reviewers" if human else "; none by a reviewer"
     return text + (f"; {count(waiting)} are left out until a reviewer has looked at them." if waiting else ".")
@@ -116,7 +123,7 @@ def _learnt(scores: Sequence[Score], settings: WriteReportSettings) -> str:
         return "Not comparable: untrained encoders were not evaluated."
     better = sum(difference > 0 for difference in differences)
     return (
-        f"Better than the untrained encoder in {better} of {len(differences)} comparisons; differences from "
+        f"Better than the untrained encoder in {better} of {of('comparison', len(differences))}; differences from "
         f"{signed(min(differences), 1)} to {signed(max(differences), 1)} points."
     )
 
@@ -136,5 +143,9 @@ def limits(settings: WriteReportSettings, scores: Sequence[Score], looked: Peopl
         found.append(f"The tasks of the published figures that were not run here: {', '.join(missing)}.")
     if settings.runs:
         found.append("Spread over repeated pretraining: each run was trained from one seed.")
-    found.append("Fine-tuning, detection, segmentation and pose: only frozen encoders are measured.")
+    metrics = {score.metric.partition("_")[0] for score in scores}
+    whole = any(score.protocol in settings.finetuned for score in scores)
+    found += [] if whole else ["Fine-tuning of whole networks: only frozen encoders are measured."]
+    missing = [task for metric, task in TRANSFER_TASKS.items() if metric not in metrics]
+    found += [f"Transfer to {', '.join(missing)}."] if missing else []
     return found

@@ -40,7 +40,8 @@ RESULTS = """
 <section id="results">
 <h2>Results</h2>
 {% if scores %}
-<p>Frozen encoders on labelled images. <em>Untrained</em> is the same network before its first step (or freshly
+<p>Frozen encoders on labelled images, and fine-tuned ones where the protocol is a recipe of
+<code>evaluate.finetuned</code>. <em>Untrained</em> is the same network before its first step (or freshly
 initialised, for an encoder that was not trained here), <em>chance</em>
 the answer that needs no picture: always the most frequent class. Values are per cent, differences points; the
 effective rank is a number of directions.</p>

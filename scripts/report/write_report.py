@@ -5,6 +5,7 @@ It holds all that it shows: no script, no style sheet, picture or font is loaded
 
 from __future__ import annotations
 
+import argparse
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -105,8 +106,8 @@ def page_text(
     )
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Run the step."""
+def report_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
     parser = step_parser(__doc__)
     parser.add_argument("--recipe", required=True, help="JSON: title, detectors, rules, runs")
     parser.add_argument("--funnel", type=Path, required=True, help="JSON of count_funnel")
@@ -128,7 +129,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--tuning", type=Path, nargs="*", default=[], help="JSON of tune_threshold, if it ran")
     parser.add_argument("--tuning-figure", type=Path, nargs="*", default=[], help="SVG of tune_threshold, if it ran")
     parser.add_argument("--out", type=Path, required=True, help="HTML")
-    args = parser.parse_args(argv)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the step."""
+    args = report_parser().parse_args(argv)
     settings = read_recipe(WriteReportSettings, args.recipe)
     drawings = {path.stem: read_drawing(path, f"curves-{path.stem}-") for path in args.curves}
     funnel, scores = read_funnel(args.funnel), read_results(args.results, settings.twins)

@@ -58,7 +58,7 @@ def test_what_was_learnt_speaks_of_our_runs(tmp_path: Path):
     settings = WriteReportSettings.model_validate_json(recipe(strangers=STRANGERS, twins=TWINS))
     scores = read_results(tmp_path / "results.csv", settings.twins)
     assert any(score.run == "their_swav" and score.difference for score in scores)
-    assert "in 1 of 1 comparisons; differences from +11.2 to +11.2" in _learnt(scores, settings)
+    assert "in 1 of 1 comparison; differences from +11.2 to +11.2" in _learnt(scores, settings)
 
 
 def test_the_table_of_published_figures_names_the_published_files():

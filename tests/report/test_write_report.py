@@ -95,6 +95,7 @@ def recipe(**given: Any):
         ],
         "strangers": [],
         "twins": {},
+        "finetuned": ["semi_1"],
         "review_pages": "../filter/list_review_pages.html",
         "rules": [
             {"name": "face", "reason": "face", "drop": "retinaface ≥ 0.5", "review": ""},
@@ -373,3 +374,13 @@ def test_review_and_audit_are_told(tmp_path: Path):
     )
     assert "People whom 1 auditor overlooked" in text and "How many people are left in the selection" not in text
     assert "<script" not in page and "list_review_pages.html" not in page
+
+
+def test_what_was_not_measured_of_whole_networks_is_said(tmp_path: Path) -> None:
+    frozen = "Fine-tuning of whole networks: only frozen encoders are measured."
+    dense = "Transfer to detection, instance segmentation, key points, semantic segmentation."
+    text = Page(make_page(tmp_path, ROWS)).text
+    assert frozen in text and dense in text
+    tuned = [f"run_one,imagenet1k,semi_1,top1,40,100,,1{MORE}", f"run_one,coco,coco_fpn,box_ap,30,100,,0{MORE}"]
+    text = Page(make_page(tmp_path, ROWS, [*RESULTS, *tuned])).text
+    assert frozen not in text and "Transfer to instance segmentation, key points, semantic segmentation." in text
