@@ -160,11 +160,17 @@ def report_steps(plan: Plan, made: Made, account: str, selection: str) -> Iterat
         "report.draw_funnel",
         ["--funnel", funnel, "--png", made.path("report/draw_funnel.png"), "--svg", figure],
     )
+    positions = made.path("report/draw_positions.svg")
+    yield (
+        "report.draw_positions",
+        ["--selection", selection, "--png", made.path("report/draw_positions.png"), "--svg", positions],
+    )
     yield (
         "report.write_report",
         [
             *("--recipe", plan.write_report_recipe(), "--funnel", funnel, "--funnel-figure", figure, "--curves"),
             *("--sheets", "--results", made.write_results(), "--selection", selection),
+            *("--positions", positions),
             *("--reviews", made.path("filter/gather_human_verdicts.json"), "--leak-rate="),
             *("--duplicates", made.write_duplicate_figures(), "--duplicate-sheets"),
             *("--out", made.path("report/index.html")),
