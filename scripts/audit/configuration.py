@@ -14,12 +14,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from scripts.audit.expected import changed_keys, flags_of_plan
 from scripts.audit.findings import DIFFERENT, SAME, Finding
 from scripts.audit.integrity import digests
 from scripts.audit.planned import PlannedJob
 from scripts.audit.run_folder import RunFolder, output_names, subject
 from scripts.lib.flags import MACHINE
-from scripts.lib.recipe import canonical_json
 from scripts.lib.records import Code, Record, result_name
 
 CHECK = "configuration"
@@ -58,7 +58,7 @@ def check_configuration(run: RunFolder, planned: Sequence[PlannedJob]) -> Iterat
 
 
 def _judge(place: str, record: Record, job: PlannedJob, folder: Path) -> Finding:
-    flags = read_flags(job.argv)
+    flags = flags_of_plan(job)
     told = [
         *_values(record, flags, folder),
         *_files("inputs", record, flags, folder),
@@ -76,22 +76,8 @@ def _judge(place: str, record: Record, job: PlannedJob, folder: Path) -> Finding
     )  # fmt: skip
 
 
-def read_flags(argv: Sequence[str]) -> dict[str, list[str]]:
-    """Return flag → its words, of a command `... -m scripts.<stage>.<step> --flag word ... --flag=word`."""
-    flags: dict[str, list[str]] = {}
-    current: list[str] = []
-    for word in argv[list(argv).index("-m") + 2 :]:
-        if word.startswith("--"):
-            flag, given, value = word[2:].partition("=")
-            current = flags.setdefault(flag, [])
-            current += [value] if given else []
-        else:
-            current.append(word)
-    return flags
-
-
 def _values(record: Record, flags: Mapping[str, Sequence[str]], folder: Path) -> Iterator[str]:
-    """Yield how the values differ: `--recipe rules.0.drop.hog: recorded 0.9, configured 0.8`."""
+    """Yield how the values differ, recorded -> configured: `rules.person.drop.hog: 0.9 -> 0.8`."""
     files = {each["flag"] for each in (*record["inputs"], *record["outputs"])}
     for flag in sorted(record["values"].keys() | flags.keys()):
         if flag in files or flag.replace("-", "_") in MACHINE:
@@ -105,8 +91,8 @@ def _values(record: Record, flags: Mapping[str, Sequence[str]], folder: Path) ->
             continue
         if flag not in flags and before in (None, "", False, []):
             continue
-        for key, old, new in differences(before, _like(before, flags.get(flag, ["nothing"]))):
-            yield f"--{flag} {key}: recorded {_short(old)}, configured {_short(new)}".replace(" :", ":")
+        name = "" if flag == "recipe" else flag
+        yield from changed_keys(before, _like(before, flags.get(flag, ["nothing"])), name)
 
 
 def _like(before: Any, words: Sequence[str]) -> Any:
@@ -123,28 +109,6 @@ def _parsed(text: str) -> Any:
     with suppress(ValueError):
         return json.loads(text)
     return text
-
-
-def differences(before: Any, after: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:
-    """Yield (key, old, new) of each value that differs between two pieces of JSON; lists are compared by place."""
-    if isinstance(before, dict) and isinstance(after, dict):
-        for name in sorted(before.keys() | after.keys()):
-            yield from differences(before.get(name, _ABSENT), after.get(name, _ABSENT), f"{path}.{name}".lstrip("."))
-    elif isinstance(before, list) and isinstance(after, list):
-        for index in range(max(len(before), len(after))):
-            old, new = (each[index] if index < len(each) else _ABSENT for each in (before, after))
-            yield from differences(old, new, f"{path}.{index}".lstrip("."))
-    elif _text(before) != _text(after):
-        yield path, before, after
-
-
-def _text(value: Any) -> str:
-    return "" if value is _ABSENT else canonical_json(value)
-
-
-def _short(value: Any) -> str:
-    text = _text(value) or "nothing"
-    return text if len(text) <= 80 else text[:77] + "..."
 
 
 def _path(word: str) -> str:
