@@ -201,7 +201,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--candidates", nargs="*", default=[], help="CANDIDATES of all files")
     parser.add_argument("--status", required=True, type=Path, help="DOWNLOADS of the part")
     parser.add_argument("--inspection", required=True, type=Path, help="INSPECTIONS of the part")
-    parser.add_argument("--duplicates", required=True, type=Path, help="DUPLICATES of all parts")
+    parser.add_argument("--duplicates", required=True, type=Path, help="DUPLICATES: all clusters of the part's images")
     parser.add_argument("--faces", nargs="*", default=[], help="DETECTIONS at <detector>/<part>.parquet")
     parser.add_argument("--people", nargs="*", default=[], help="DETECTIONS at <detector>/<part>.parquet")
     parser.add_argument("--human-verdicts", required=True, help="CSV image_id,verdict,reviewer; empty for none")
