@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import copy
+from pathlib import Path
 from typing import Any
 
+from scripts.audit.planned import PlannedJob, planned_jobs
+from scripts.lib.files import write_json
 from tests.conftest import ROOT
 from tests.wiring.test_config import merged, set_at
 from tests.wiring.test_stranger_plan import OWN, RANDOM, SWAV, VISION
+
+Jobs = dict[tuple[str, ...], PlannedJob]  # by outputs
 
 # Lists whose order is not the user's to choose: pairs (from, to), rising schedules, layers, columns of a table.
 FIXED = {
@@ -60,3 +65,12 @@ def turned_round(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: item if key in FIXED else turned_round(item) for key, item in value.items()}
     return [turned_round(item) for item in reversed(value)] if isinstance(value, list) else value
+
+
+def plan_jobs(folder: Path, raw: dict[str, Any]) -> Jobs:
+    """Return the jobs of a configuration, planned in `folder`."""
+    for name in FROM_OUTSIDE:
+        (folder / name).touch()
+    write_json(folder / "scale.json", raw)
+    found = planned_jobs(ROOT / "Snakefile", folder, configfiles=[folder / "scale.json"])
+    return {job.outputs: job for job in found}

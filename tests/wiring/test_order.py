@@ -6,36 +6,11 @@ its params.
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
-import pytest
-
-from scripts.audit.planned import PlannedJob, planned_jobs
-from scripts.lib.files import write_json
-from tests.conftest import ROOT
-from tests.wiring.many_entries import FROM_OUTSIDE, lists_of, many_entries, turned_round
-
-Jobs = dict[tuple[str, ...], PlannedJob]  # by outputs
+from tests.wiring.many_entries import Jobs, lists_of, many_entries
 
 # The metadata files of a source are numbered in the order of its list: with another order the name stands for another
 # file, and the recipe, which holds the list, says so.
 NUMBERED = {"select_candidates"}
-
-
-def plan(folder: Path, raw: dict[str, Any]) -> Jobs:
-    write_json(folder / "scale.json", raw)
-    found = planned_jobs(ROOT / "Snakefile", folder, configfiles=[folder / "scale.json"])
-    return {job.outputs: job for job in found}
-
-
-@pytest.fixture(scope="module")
-def both(tmp_path_factory: pytest.TempPathFactory) -> tuple[Jobs, Jobs]:
-    """Return the jobs of a configuration, and those with its lists turned round."""
-    folder = tmp_path_factory.mktemp("order")
-    for name in FROM_OUTSIDE:
-        (folder / name).touch()
-    return plan(folder, many_entries()), plan(folder, turned_round(many_entries()))
 
 
 def test_the_configuration_has_what_is_turned_round() -> None:
@@ -49,13 +24,13 @@ def test_the_configuration_has_what_is_turned_round() -> None:
     } <= found
 
 
-def test_the_same_jobs_are_planned(both: tuple[Jobs, Jobs]) -> None:
-    forwards, backwards = both
+def test_the_same_jobs_are_planned(planned_twice: tuple[Jobs, Jobs]) -> None:
+    forwards, backwards = planned_twice
     assert forwards.keys() == backwards.keys() and len(forwards) > 200
 
 
-def test_no_input_follows_the_order_of_a_list(both: tuple[Jobs, Jobs]) -> None:
-    forwards, backwards = both
+def test_no_input_follows_the_order_of_a_list(planned_twice: tuple[Jobs, Jobs]) -> None:
+    forwards, backwards = planned_twice
     followed = {job.rule for key, job in forwards.items() if job.inputs != backwards[key].inputs}
     assert followed == NUMBERED
     for key, job in forwards.items():
