@@ -118,8 +118,8 @@ class EvaluatePlan(StrangerPlan):
     @property
     def embedding_maps(self) -> list[str]:
         """Maps of every encoder on the tasks that are shown as pictures."""
-        tasks = self.config.evaluate.embedding_map.tasks
-        return [f"results/evaluate/draw_embedding/{name}/{task}.png" for name in self.encoders for task in tasks]
+        names, tasks = sorted(self.encoders), sorted(self.config.evaluate.embedding_map.tasks)
+        return [f"results/evaluate/draw_embedding/{name}/{task}.png" for name in names for task in tasks]
 
     def draw_embedding_recipe(self, task: str) -> str:
         """Return the recipe of `draw_embedding`."""

@@ -122,13 +122,13 @@ class FinetunePlan(EvaluatePlan):
 
     @property
     def protocol_tables(self) -> list[str]:
-        """Rows of results of all protocols, frozen and fine-tuned."""
-        return [*super().protocol_tables, *self._finetuned(".csv", self._recipes().values())]
+        """Rows of results of all protocols, frozen and fine-tuned, sorted."""
+        return sorted([*super().protocol_tables, *self._finetuned(".csv", self._recipes().values())])
 
     @property
     def protocol_predictions(self) -> list[str]:
-        """What the protocols that answer for each test image answered."""
-        return [*super().protocol_predictions, *self._finetuned(".parquet", self._classifiers.values())]
+        """What the protocols that answer for each test image answered, sorted."""
+        return sorted([*super().protocol_predictions, *self._finetuned(".parquet", self._classifiers.values())])
 
 
 def _alone(recipe: RecipeType) -> RecipeType:
