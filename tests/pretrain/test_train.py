@@ -22,6 +22,7 @@ from scripts.lib.errors import UserError
 from scripts.pretrain.shard_images import list_images
 from scripts.pretrain.train import load_run, main, run_key
 from tests.conftest import ROOT
+from tests.pretrain.lives import run_lives
 from tests.pretrain.made import RUNS, flags, make_shards, recipe
 
 Shards = tuple[list[Path], list[Path]]
@@ -51,11 +52,7 @@ def run_of(method: str) -> str:
 def live(arguments: list[str], deaths: list[int], workers: int | None = None) -> str:
     """Train once for each of `deaths`, which are steps, then to the end; return what was logged."""
     ends: list[int | None] = [*deaths, None]
-    lives = [{"flags": arguments, "die_at": die_at, "workers": workers} for die_at in ends]
-    command = [sys.executable, "-m", "tests.pretrain.lives", json.dumps(lives)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
-    assert done.returncode == 0, done.stderr
-    return done.stderr
+    return run_lives([{"flags": arguments, "die_at": die_at, "workers": workers} for die_at in ends])
 
 
 @pytest.fixture(scope="module")
@@ -173,10 +170,9 @@ def test_checkpoint_of_another_machine_is_continued_with_a_warning(shards: Shard
         {"flags": flags(shards, tmp_path, recipe(), threads), "die_at": die_at, "workers": 0}
         for threads, die_at in ((1, 5), (2, None))
     )
-    command = [sys.executable, "-m", "tests.pretrain.lives", json.dumps([one, two])]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600, check=True)
-    assert "continues after step 4 of 9" in done.stderr
-    assert "began on CPU, 1 threads and continues on CPU, 2 threads" in done.stderr
+    log = run_lives([one, two])
+    assert "continues after step 4 of 9" in log
+    assert "began on CPU, 1 threads and continues on CPU, 2 threads" in log
 
 
 def test_key_covers_recipe_and_images(shards: Shards, tmp_path: Path) -> None:
