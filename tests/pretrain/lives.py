@@ -61,8 +61,9 @@ def run_lives(lives: list[dict[str, Any]]) -> str:
         served.stdin.write(json.dumps({"lives": lives, "log": log.name}) + "\n")
         served.stdin.flush()
         answered, _, _ = select.select([served.stdout], [], [], SECONDS)
-        problem = json.loads(served.stdout.readline()) if answered else "no end after many minutes"
-        if not answered:
+        line = served.stdout.readline() if answered else ""
+        problem = json.loads(line) if line else "no answer from the process that forks them"
+        if not line:
             served.kill()
             server.cache_clear()
         text = log.read()
