@@ -24,6 +24,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, shared: Path) -> Path:
     folder = tmp_path_factory.mktemp("photos")
     scale = yaml.safe_load((ROOT / "scales/photos.yaml").read_text())
     scale["pretrain"]["runs"][0]["epochs"] = 1
+    scale["pretrain"]["monitor"]["images"] = 200
     scale["evaluate"]["tasks"][0] |= {"max_train": 500, "max_test": 200}
     scale |= {"partition_bits": 1, "shard": scale["shard"] | {"count": 2}}  # the same photos in half as many jobs
     scale["evaluate"] |= dict.fromkeys(LONG_PROTOCOLS)
