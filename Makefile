@@ -47,8 +47,8 @@ tune: $(STAMP) # thresholds from the labelled photographs of UNPEOPLED_SHARED
 cifar10: $(STAMP) # the check against published figures, on the tars of UNPEOPLED_SHARED; a GPU makes it an hour
 	$(BIN)/snakemake --cores $(CORES) --configfile scales/cifar10.yaml -- encoders
 
-test: $(STAMP)
-	$(BIN)/python -m pytest -q
+test: $(STAMP) # a file's tests stay together, because they share what they made; each process computes with one thread
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(CORES) --dist loadfile
 
 test-slow: $(STAMP)
 	$(BIN)/python -m pytest -q -m slow

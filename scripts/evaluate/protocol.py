@@ -107,21 +107,29 @@ def score_answer(answer: Answer, features: Features, run: str, task: str) -> lis
     return rows
 
 
-def prediction_row(answer: Answer, features: Features, run: str, task: str) -> dict[str, Any]:
-    """Return the row of `PREDICTIONS` of one answer: what a comparison of two encoders starts from."""
+def right_answers(answer: Answer, features: Features) -> Mask:
+    """Return for each test image whether it was answered rightly: [m]."""
     accepted = features.extras.get("test_accepted")
-    right = answer.predicted == features.test_labels
     if features.multi_label and accepted is not None:
-        right = accepted[np.arange(len(accepted)), answer.predicted]
-    return {
-        "run": run,
-        "task": task,
-        "protocol": answer.protocol,
-        "seed": str(answer.seed),
-        "inputs": canonical_json(features.inputs),
-        "predicted": answer.predicted.tolist(),
-        "right": right.tolist(),
-    }
+        right: Mask = accepted[np.arange(len(accepted)), answer.predicted]
+    else:
+        right = answer.predicted == features.test_labels
+    return right
+
+
+def prediction_row(
+    what: tuple[str, str, str, str], predicted: Labels, right: Mask, inputs: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the row of `PREDICTIONS` of one answer: what a comparison of two encoders starts from.
+
+    Args:
+        what: run, task, protocol, seed.
+        predicted: the class named for each test image.
+        right: whether it is a right one.
+        inputs: what the answer rests on.
+    """
+    named = dict(zip(("run", "task", "protocol", "seed"), what, strict=True))
+    return {**named, "inputs": canonical_json(inputs), "predicted": predicted.tolist(), "right": right.tolist()}
 
 
 def protocol_parser(description: str | None, settings_kind: type[SettingsType]) -> argparse.ArgumentParser:
@@ -166,7 +174,15 @@ def run_protocol(
     with threadpool_limits(limits=1) if set_threads is None else nullcontext():
         answers = answers_of(given_of(features, options.task), settings)
     rows = [row for answer in answers for row in rows_of(answer, features, options.run, options.task)]
-    listed = [prediction_row(answer, features, options.run, options.task) for answer in answers]
+    listed = [
+        prediction_row(
+            (options.run, options.task, answer.protocol, str(answer.seed)),
+            answer.predicted,
+            right_answers(answer, features),
+            features.inputs,
+        )
+        for answer in answers
+    ]
     write_table(options.predictions, table_of(listed, PREDICTIONS))
     write_results(options.out, rows)
     log.info("wrote %s and %s after %.1f s", options.out, options.predictions, time.monotonic() - start)

@@ -13,10 +13,10 @@ from pydantic import ValidationError
 from torchvision import datasets
 
 from scripts.evaluate.items import Item
-from scripts.evaluate.layouts.several import VOC_CLASSES
 from scripts.evaluate.list_task import list_task
 from scripts.evaluate.settings import TorchvisionTask
 from scripts.evaluate.tasks import torchvision
+from scripts.evaluate.voc_classes import VOC_CLASSES
 from scripts.lib.errors import UserError
 from tests.evaluate import made_sets
 from tests.evaluate.test_list_task import HALF, settings_of

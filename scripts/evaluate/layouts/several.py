@@ -8,11 +8,7 @@ from typing import Any
 
 from scripts.evaluate.items import TEST, TRAIN
 from scripts.evaluate.layouts.labelled import Labelled, LayoutError, check_name, read_json, read_pairs
-
-VOC_CLASSES = (
-    *("aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "diningtable", "dog"),
-    *("horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor"),
-)
+from scripts.evaluate.voc_classes import VOC_CLASSES
 
 
 def voc2007(root: Path) -> Iterator[Labelled]:
