@@ -25,7 +25,7 @@ from scripts.report.published import (
     PUBLISHED,
 )
 from scripts.report.reason_texts import REASON_TEXTS, STAGES, stage_losses
-from scripts.report.result_table import Score
+from scripts.report.result_table import USUAL, Score, metric_text
 from scripts.report.selection_statistics import NOT_GIVEN, Entry, Statistics, own_facts
 from scripts.report.settings import WriteReportSettings
 
@@ -172,17 +172,24 @@ def result_values(scores: Sequence[Score], settings: WriteReportSettings) -> Val
     """Return results by run and task, with what each encoder is that was not trained here."""
     groups = groupby(scores, key=lambda score: (score.run, score.task))
     origins = {each["name"]: f"{each['source']} ({each['encoder']})" for each in settings.strangers}
-    shown = [
-        {"run": run, "task": task, "origin": origins.get(run, ""), "rows": [_score(score) for score in rows]}
-        for (run, task), rows in groups
-    ]
-    return {"scores": shown}
+    shown: list[Values] = []
+    for (run, task), members in groups:
+        rows = list(members)
+        lead, rest = ([_score(score) for score in rows if score.leads is leads] for leads in (True, False))
+        shown.append({"run": run, "task": task, "origin": origins.get(run, ""), "rows": lead, "others": rest})
+    by_metrics: dict[str, list[str]] = {}
+    for task in dict.fromkeys(str(group["task"]) for group in shown):
+        metrics = ", ".join(metric_text(metric) for metric in settings.figures.get(task, USUAL))
+        by_metrics.setdefault(metrics, []).append(task)
+    figures = "; ".join(f"{metrics} of {', '.join(tasks)}" for metrics, tasks in by_metrics.items())
+    others = sum(not score.leads for score in scores)
+    return {"scores": shown, "figures": figures, "other_metrics": others}
 
 
 def _score(score: Score) -> Values:
     return {
         "protocol": score.protocol.replace("_", " "),
-        "metric": score.metric.replace("_", " "),
+        "metric": metric_text(score.metric),
         "value": f"{score.mean:.1f}",
         "spread": ""
         if score.spread is None
