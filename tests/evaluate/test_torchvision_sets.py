@@ -248,6 +248,18 @@ def test_every_name_of_the_settings_has_a_layout() -> None:
     assert sorted(names) == sorted(torchvision.LAYOUTS)
 
 
+def test_each_set_has_the_figure_that_the_field_reports() -> None:
+    found = {}
+    for dataset in torchvision.LAYOUTS:
+        test = HALF if dataset in ("caltech101", "eurosat") else None
+        found[dataset] = settings_of("torchvision", dataset=dataset, root="", test=test).task.figure
+    mean = dict.fromkeys(("caltech101", "fgvc_aircraft", "flowers102", "oxford_iiit_pet"), "mean_per_class")
+    several = {"voc2007": "map_11_point", "voc2012": "map_area", "coco2017": "map_area"}
+    assert found == {**dict.fromkeys(torchvision.LAYOUTS, "top1"), **mean, **several}
+    other = settings_of("torchvision", dataset="dtd", root="", test=None, metric="mean_per_class")
+    assert other.task.figure == "mean_per_class"
+
+
 @pytest.mark.parametrize(("dataset", "test"), [("dtd", HALF), ("eurosat", None)])
 def test_a_split_is_given_where_there_is_none(dataset: str, test: dict[str, Any] | None) -> None:
     with pytest.raises(ValidationError, match="give null" if test else "give a hash split"):
