@@ -78,6 +78,9 @@ footer { padding: 3rem 1.5rem 4rem; color: var(--muted); font-size: .875rem; }
 @media screen and (min-width: 64rem) {
   .sheet figure { width: max(100%, min(94vw, var(--natural))); margin-left: 50%; transform: translateX(-50%); }
 }
+@media screen and (max-width: 48rem) {
+  .wide table { min-width: 46rem; }
+}
 @media (max-width: 40rem) {
   main, header, footer { padding-left: 1.125rem; padding-right: 1.125rem; }
   header { padding-top: 2rem; }

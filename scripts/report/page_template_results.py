@@ -45,7 +45,7 @@ RESULTS = """
 <td class="number" data-label="Untrained">{{ row.twin }}</td>
 <td class="number" data-label="Difference">{{ row.difference }}</td>
 <td class="number" data-label="Chance">{{ row.chance }}</td>
-<td class="number" data-label="Test images">{{ row.images | count }}</td></tr>
+<td class="number" data-label="Images">{{ row.images | count }}</td></tr>
 {% endfor %}
 {% endmacro %}
 {% macro result_table(groups, part, name) %}
@@ -53,7 +53,7 @@ RESULTS = """
 <thead><tr><th scope="col">Protocol and metric</th><th scope="col" class="number">Value</th>
 <th scope="col" class="number">Spread</th>
 <th scope="col" class="number">Untrained</th><th scope="col" class="number">Difference</th>
-<th scope="col" class="number">Chance</th><th scope="col" class="number">Test images</th></tr></thead>
+<th scope="col" class="number">Chance</th><th scope="col" class="number">Images</th></tr></thead>
 {% for group in groups if group[part] %}
 <tbody>
 <tr class="group"><th scope="rowgroup" colspan="7">{{ group.run }} <span>on {{ group.task }}{% if group.origin %}; not
@@ -69,8 +69,8 @@ trained here: {{ group.origin }}{% endif %}</span></th></tr>
 <p>Frozen encoders on labelled images, and fine-tuned ones where the protocol is a recipe of
 <code>evaluate.finetuned</code>. <em>Untrained</em> is the same network before its first step (or freshly
 initialised, for an encoder that was not trained here), <em>chance</em>
-the answer that needs no picture: always the most frequent class. Values are per cent, differences points; the
-effective rank is a number of directions.</p>
+the answer that needs no picture: always the most frequent class. Values are per cent of the
+test images, differences points; the effective rank is a number of directions, of the train images.</p>
 <p>A task is reported by the figure that the field reports of it:
 {{ figures }}.</p>
 {{ result_table(scores, "rows", "Results") }}

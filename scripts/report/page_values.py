@@ -15,7 +15,7 @@ from scripts.lib.errors import UserError
 from scripts.lib.human_figures import leak_sentence
 from scripts.lib.reasons import all_reasons
 from scripts.report.duplicate_figures import DuplicateFigures
-from scripts.report.number_text import count, share, signed
+from scripts.report.number_text import count, decimal, share, signed
 from scripts.report.people_looked import PeopleLooked, review_sentences, reviewed_fact
 from scripts.report.published import (
     COMPARED_METRIC,
@@ -190,13 +190,13 @@ def _score(score: Score) -> Values:
     return {
         "protocol": score.protocol.replace("_", " "),
         "metric": metric_text(score.metric),
-        "value": f"{score.mean:.1f}",
+        "value": decimal(score.mean),
         "spread": ""
         if score.spread is None
         else f"± {score.spread:.1f}, {score.repeats or score.seeds} {_what(score)}",
-        "twin": NONE if score.twin is None else f"{score.twin:.1f}",
+        "twin": NONE if score.twin is None else decimal(score.twin),
         "difference": NONE if score.difference is None else signed(score.difference, 1),
-        "chance": f"{score.chance:.1f}",
+        "chance": decimal(score.chance),
         "images": score.images,
     }
 

@@ -19,15 +19,16 @@ NO_TWINS: Mapping[str, str] = {}
 NO_FIGURES: Mapping[str, Sequence[str]] = {}
 USUAL = ("top1",)  # the figure of a task of which nothing is said
 
+FIRST, LAST = ("linear", "sgd", "knn", "low_shot", "few_shot"), ("kmeans", "rank_me")  # protocols, by their beginning
 METRIC_TEXTS = {
-    "top1": "top-1",
-    "real_top1": "top-1 on real labels",
+    "top1": "top\u20111",  # a hyphen at which no line ends
+    "real_top1": "top\u20111 on real labels",
     "map_area": "mAP (area)",
     "map_11_point": "mAP (11 points)",
     "miou": "mIoU",
     "nmi": "NMI",
     "ari": "ARI",
-    "hungarian": "top-1 of matched clusters",
+    "hungarian": "top\u20111 of matched clusters",
 }
 
 Key = tuple[str, str, str, str]  # run, task, protocol, metric
@@ -115,7 +116,16 @@ def _order(key: Key, figures: Sequence[str]) -> tuple[object, ...]:
     run, task, protocol, metric = key
     pieces = [(piece.isdecimal(), int(piece) if piece.isdecimal() else piece) for piece in re.split(r"(\d+)", protocol)]
     place = figures.index(metric) if metric in figures else len(figures)
-    return run, task, pieces, place, metric != "top1", metric
+    return run, task, _rank(protocol), pieces, place, metric != "top1", metric
+
+
+def _rank(protocol: str) -> int:
+    """Return the place of a protocol's family: what readers look for first, fine-tuned ones, the rest."""
+    for families, start in ((FIRST, 0), (LAST, len(FIRST) + 1)):
+        for place, family in enumerate(families):
+            if protocol.startswith(family):
+                return start + place
+    return len(FIRST)
 
 
 def _numbers(row: dict[str, str], path: Path, number: int) -> Numbers:

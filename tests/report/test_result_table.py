@@ -45,6 +45,8 @@ def test_a_row_of_episodes_brings_its_own_spread(tmp_path: Path):
 def test_order_is_that_of_numbers_and_no_row_is_lost(tmp_path: Path):
     path = table(
         tmp_path,
+        "a,t,kmeans,nmi,1,1,0,1",
+        "a,t,semi_1,top1,1,1,0,1",
         "a,t,knn200,top1,1,1,,1",
         "a,t,knn20,mean_per_class,1,1,,1",
         "a,t,knn20,top1,1,1,,1",
@@ -52,10 +54,12 @@ def test_order_is_that_of_numbers_and_no_row_is_lost(tmp_path: Path):
         "b-untrained,t,knn20,top1,1,1,,1",
     )
     assert [(score.run, score.protocol, score.metric) for score in read_results(path)] == [
+        ("a", "linear_probe", "top1"),
         ("a", "knn20", "top1"),
         ("a", "knn20", "mean_per_class"),
         ("a", "knn200", "top1"),
-        ("a", "linear_probe", "top1"),
+        ("a", "semi_1", "top1"),
+        ("a", "kmeans", "nmi"),
         ("b-untrained", "knn20", "top1"),
     ]
 
@@ -101,10 +105,10 @@ def test_the_figure_of_a_task_leads_and_the_others_follow(tmp_path: Path):
         ("coco", "box_ap", True),
         ("coco", "mask_ap", True),
         ("coco", "box_ap50", False),
-        ("pets", "nmi", True),  # clustering does not have the figure of the task
-        ("pets", "purity", True),
         ("pets", "mean_per_class", True),
         ("pets", "top1", False),
+        ("pets", "nmi", True),  # clustering does not have the figure of the task
+        ("pets", "purity", True),
         ("voc", "map_11_point", True),
         ("voc", "map_area", False),
     ]
@@ -112,5 +116,5 @@ def test_the_figure_of_a_task_leads_and_the_others_follow(tmp_path: Path):
 
 def test_metrics_have_names_for_readers():
     names = ("top1", "mean_per_class", "map_11_point", "box_ap50_11_point", "miou")
-    texts = ["top-1", "mean per class", "mAP (11 points)", "box AP50 11 point", "mIoU"]
+    texts = ["top\u20111", "mean per class", "mAP (11 points)", "box AP50 11 point", "mIoU"]
     assert [metric_text(name) for name in names] == texts
