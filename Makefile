@@ -1,6 +1,7 @@
 # make setup   the pinned environment in .venv          make demo    the whole road on generated data
 # make test    everything that CI runs                  make photos  the same on the real photographs of UNPEOPLED_SHARED
 # make check   lint, types, format                      make lock    resolve requirements/*.in anew
+# make why     what would run and why, SCALE=scales/...  make audit   whether what lies here is what was made
 # make tune    thresholds from labelled photographs     make cifar10 published figures of CIFAR-10, on a GPU
 
 PYTHON ?= python3.11
@@ -10,10 +11,10 @@ CORES ?= 2
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup peers demo photos tune cifar10 test test-slow check format lock clean
+.PHONY: help setup peers demo why audit photos tune cifar10 test test-slow check format lock clean
 
 help:
-	@sed -n 's/^# //p' Makefile | head -5
+	@sed -n 's/^# //p' Makefile | head -6
 
 setup: $(STAMP)
 
@@ -30,6 +31,12 @@ peers: $(STAMP) # the programs that benchmarks/ measure against
 
 demo: $(STAMP)
 	$(BIN)/snakemake --cores $(CORES) --configfile scales/demo.yaml
+
+why: $(STAMP) # e.g. make why SCALE=scales/demo.yaml
+	$(BIN)/python -m scripts.audit.why $(if $(SCALE),--configfile $(SCALE))
+
+audit: $(STAMP)
+	$(BIN)/snakemake --cores $(CORES) $(if $(SCALE),--configfile $(SCALE)) -- audit
 
 photos: $(STAMP)
 	$(BIN)/python -m tests.serve_photos --run -- $(BIN)/snakemake --cores $(CORES) --configfile scales/photos.yaml
@@ -64,4 +71,4 @@ lock: $(STAMP)
 	  --generate-hashes --no-emit-index-url --no-header --quiet --output-file requirements.lock
 
 clean:
-	rm -rf results logs .snakemake
+	rm -rf results records logs .snakemake
