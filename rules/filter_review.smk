@@ -128,7 +128,7 @@ rule measure_leak_rate:
         account="results/filter/draw_audit_sample.json",
         audit=present_csvs(PLAN.audit_verdicts),
     output:
-        "results/filter/measure_leak_rate.json",
+        shown("results/filter/measure_leak_rate.json", "Curation", "measure_leak_rate", shows="people left, as audited"),
     log:
         "logs/filter/measure_leak_rate.log",
     conda:

@@ -56,7 +56,7 @@ rule write_card:
         indexes=expand("results/shard/write_shards/{shard}.parquet", shard=PLAN.shards),
         leak_rate=PLAN.leak_rate,
     output:
-        "results/shard/write_card.md",
+        shown("results/shard/write_card.md", "Cards", "write_card", shows="dataset card", run=""),
     log:
         "logs/shard/write_card.log",
     conda:

@@ -62,7 +62,7 @@ class Answer:
 
 def given_of(features: Features, task: str) -> Given:
     """Return the part of `features` that a protocol may see."""
-    hidden = ("train_accepted", "test_accepted")
+    hidden = ("train_accepted", "test_accepted", "test_ignored")
     return Given(
         task=task,
         classes=features.classes,
@@ -99,11 +99,11 @@ def score_answer(answer: Answer, features: Features, run: str, task: str) -> lis
                 f"{answer.protocol} gives no score for each class, which the task {task} needs: its images have "
                 "several labels. Name the tasks that the protocol is for under its key `tasks`"
             )
-        return list(ranking_rows(what, answer.scores, accepted, **more))
+        return list(ranking_rows(what, answer.scores, accepted, features.extras.get("test_ignored"), **more))
     rows = list(result_rows(what, answer.predicted, features.test_labels, features.train_labels, accepted, **more))
     if answer.scores is not None:
         one_hot = features.test_labels[:, None] == np.arange(features.classes)
-        rows.extend(ranking_rows(what, answer.scores, one_hot, **more))
+        rows.extend(ranking_rows(what, answer.scores, one_hot, None, **more))
     return rows
 
 
@@ -166,7 +166,7 @@ def run_protocol(
     )
     options = parser.parse_args(argv)
     settings = read_recipe(settings_kind, options.recipe)
-    features = load_features(options.features, ("train_accepted", "test_accepted", *extras))
+    features = load_features(options.features, ("train_accepted", "test_accepted", "test_ignored", *extras))
     log.info("%d train and %d test features", len(features.train_labels), len(features.test_labels))
     start = time.monotonic()
     if set_threads is not None:

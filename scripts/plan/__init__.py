@@ -64,6 +64,7 @@ class Plan(CuratePlan, FilterPlan, ReviewPlan, ShardPlan, PretrainPlan, Finetune
                 runs=tuple(runs),
                 strangers=tuple(self.report_strangers()),
                 twins={**{run: self.untrained_of(run) for run in self.runs}, **self.random_twins()},
+                figures=self.figures,
                 finetuned=tuple(self.finetuned_protocols),
                 review_pages=self.review_list_address,
                 rules=tuple(self.rule_texts()),

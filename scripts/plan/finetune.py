@@ -57,6 +57,11 @@ class FinetunePlan(EvaluatePlan):
                     )
 
     @property
+    def figures(self) -> dict[str, tuple[str, ...]]:
+        """Return task → the metrics that the report leads with, those of annotated sets too."""
+        return {**super().figures, **{task.name: task.figures for task in self._annotated.values()}}
+
+    @property
     def finetuned_protocols(self) -> list[str]:
         """Return the names that results of whole networks bear as their protocol."""
         return list(self._recipes())

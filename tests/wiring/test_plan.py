@@ -156,6 +156,20 @@ def test_where_a_protocol_runs_is_not_in_its_recipe() -> None:
     assert plan(evaluate__cluster__tasks=["places205"]).protocol_recipe("cluster") == plan().protocol_recipe("cluster")
 
 
+def test_which_figure_leads_is_in_the_recipe_of_the_report_alone() -> None:
+    before = plan("demo")
+    task = {**merged(ROOT / "scales/demo.yaml")["evaluate"]["tasks"][0], "metric": "mean_per_class"}
+    after = plan("demo", evaluate__tasks=[task])
+    assert (before.figures, after.figures) == ({"fractals": ("top1",)}, {"fractals": ("mean_per_class",)})
+    assert after.list_task_recipe("fractals") == before.list_task_recipe("fractals")
+    assert after.embed_recipe("fractals") == before.embed_recipe("fractals")
+    assert after.finetune_classifier_recipe("semi_25", "fractals", "0") == before.finetune_classifier_recipe("semi_25", "fractals", "0")  # fmt: skip  # noqa: E501
+    assert json.loads(after.write_report_recipe())["figures"] == {"fractals": ["mean_per_class"]}
+    paper = plan().figures
+    assert paper["imagenet1k"] == ("top1",) and paper["coco_instances"] == ("box_ap", "mask_ap", "keypoint_ap")
+    assert (paper["voc07_12"], paper["voc12_masks"]) == (("box_ap50",), ("miou",))
+
+
 def test_a_protocol_cannot_name_a_task_that_is_not_there() -> None:
     with pytest.raises(UserError, match=r"knn\.tasks: evaluate\.tasks has no task cifar10"):
         plan(evaluate__knn__tasks=["cifar10"])
