@@ -10,7 +10,8 @@
 #      results/pretrain/train/{run}/cost.json                      time and hardware: the one output that differs between runs
 #      results/pretrain/write_model_card/{run}.md                  quotes it
 # last.ckpt in the same folder is not declared, because Snakemake deletes the declared outputs of a failed job: an
-# interrupted run continues from it.
+# interrupted run continues from it. `exec`: the shell would die of the signal that asks a run to save and end, the job
+# would count as ended, and the run would be killed while it saves.
 
 
 # A set is no input, and where it lies is a resource: it reaches the step, and moving the set reruns nothing.
@@ -75,7 +76,7 @@ rule train:
             PLAN.run(wc.run).augmentation_backend,
         ),
     shell:
-        "{resources.launch} python -m scripts.pretrain.train --recipe {params.recipe:q} --shards {input.shards}"
+        "exec {resources.launch} python -m scripts.pretrain.train --recipe {params.recipe:q} --shards {input.shards}"
         " --indexes {input.indexes} --root={resources.root:q} --devices {resources.devices} --nodes {resources.nodes}"
         " --threads {threads} --encoder {output.encoder} --untrained {output.untrained} --head {output.head}"
         " --metrics {output.metrics} --cost {output.cost}"
@@ -83,20 +84,23 @@ rule train:
         " --monitor-sample={input.monitor_sample:q} --watch-folder logs/pretrain/train/{wildcards.run} --log {log}"
 
 
-# The same on several nodes: SLURM starts one process for each GPU.
+# The same on several nodes: SLURM starts one process for each GPU, and gives each its own `threads`.
 use rule train as train_on_nodes with:
     wildcard_constraints:
         run=PLAN.runs_on(several_nodes=True),
+    threads: lambda wc: PLAN.run(wc.run).threads
     resources:
         mem_mb=lambda wc: PLAN.run(wc.run).devices * 16000,
         runtime=1440,
         root=lambda wc: PLAN.images_root(PLAN.run(wc.run).images),
         devices=lambda wc: PLAN.run(wc.run).devices,
         nodes=lambda wc: PLAN.run(wc.run).nodes,
-        tasks_per_node=lambda wc: PLAN.run(wc.run).devices,
         gres=lambda wc: f"gpu:{PLAN.run(wc.run).devices}",
+        tasks_per_node=lambda wc: PLAN.tasks_of(wc.run)["per_node"],
+        tasks=lambda wc: PLAN.tasks_of(wc.run)["in_all"],
+        tasks_per_gpu=0,
         mpi="srun",
-        launch=lambda wc: "srun --nodes={0.nodes} --ntasks-per-node={0.devices}".format(PLAN.run(wc.run)),
+        launch=lambda wc: PLAN.launch(wc.run),
 
 
 rule diagnose_run:
