@@ -64,4 +64,4 @@ lock: $(STAMP)
 	  --generate-hashes --no-emit-index-url --no-header --quiet --output-file requirements.lock
 
 clean:
-	rm -rf results logs .snakemake
+	rm -rf results records logs .snakemake

@@ -10,14 +10,26 @@ sys.path.insert(0, str(workflow.basedir))
 from scripts.config import load_config
 from scripts.lib.errors import UserError
 from scripts.lib.reasons import FilterReason
+from scripts.lib.seal import seal_run
 from scripts.plan import Plan, make_steps_runnable, present, present_csvs
+from scripts.plan.driver import free_dead_lock, name_driver
 
 make_steps_runnable(workflow.basedir)
+if freed := free_dead_lock():
+    logger.warning(freed)
 
 try:
     PLAN = Plan(load_config(config))
 except UserError as error:
     raise WorkflowError(str(error)) from None
+
+
+onstart:
+    name_driver()
+
+
+onsuccess:
+    logger.info(seal_run(rules.all.input) or "not sealed: `all` is not complete, or made without records")
 
 
 wildcard_constraints:

@@ -19,9 +19,9 @@ rule fetch_metadata:
     params:
         url=lambda wc: PLAN.fetched_address(wc.file),
         sha256=lambda wc: PLAN.fetched_sha256(wc.file),
-        code=PLAN.code("curate.fetch_metadata"),
+        code=PLAN.code("curate.fetch_metadata", "data"),
     shell:
-        "python -m scripts.curate.fetch_metadata --url={params.url:q} --sha256={params.sha256:q} --out {output} > {log} 2>&1"
+        "python -m scripts.curate.fetch_metadata --code={params.code:q} --url={params.url:q} --sha256={params.sha256:q} --out {output} > {log} 2>&1"
 
 
 rule plant_hazards:
@@ -38,9 +38,9 @@ rule plant_hazards:
         runtime=30,
     params:
         recipe=lambda wc: PLAN.plant_hazards_recipe(),
-        code=PLAN.code("curate.plant_hazards"),
+        code=PLAN.code("curate.plant_hazards", "data"),
     shell:
-        "python -m scripts.curate.plant_hazards --recipe {params.recipe:q} --metadata {output.metadata}"
+        "python -m scripts.curate.plant_hazards --code={params.code:q} --recipe {params.recipe:q} --metadata {output.metadata}"
         " --store {output.store} --truth {output.truth} > {log} 2>&1"
 
 
@@ -64,9 +64,9 @@ rule select_candidates:
         recipe=lambda wc: PLAN.select_candidates_recipe(wc.file),
         metadata=lambda wc: PLAN.metadata(wc.file),
         table=lambda wc: PLAN.folder_table(wc.file),
-        code=lambda wc: PLAN.code("curate.select_candidates", "curate.sources", [PLAN.source_kind(wc.file)]),
+        code=lambda wc: PLAN.code("curate.select_candidates", "data", "curate.sources", [PLAN.source_kind(wc.file)]),
     shell:
-        "python -m scripts.curate.select_candidates --recipe {params.recipe:q} --file {wildcards.file}"
+        "python -m scripts.curate.select_candidates --code={params.code:q} --recipe {params.recipe:q} --file {wildcards.file}"
         " --metadata={params.metadata:q} --table={params.table:q} --threads {threads}"
         " --candidates {output.candidates} --rejected {output.rejected} --account {output.account} > {log} 2>&1"
 
@@ -88,9 +88,9 @@ rule download:
     params:
         recipe=lambda wc: PLAN.download_recipe(),
         stores=lambda wc: PLAN.local_stores(),
-        code=PLAN.code("curate.download", "curate.sources", PLAN.source_kinds()),
+        code=PLAN.code("curate.download", "data", "curate.sources", PLAN.source_kinds()),
     shell:
-        "python -m scripts.curate.download --recipe {params.recipe:q} --part {wildcards.part}"
+        "python -m scripts.curate.download --code={params.code:q} --recipe {params.recipe:q} --part {wildcards.part}"
         " --candidates {input.candidates} --local-stores {params.stores:q}"
         " --tar {output.tar} --status {output.status} > {log} 2>&1"
 
@@ -111,9 +111,9 @@ rule inspect_images:
         runtime=240,
     params:
         recipe=lambda wc: PLAN.inspect_images_recipe(),
-        code=PLAN.code("curate.inspect_images"),
+        code=PLAN.code("curate.inspect_images", "data"),
     shell:
-        "python -m scripts.curate.inspect_images --recipe {params.recipe:q} --tar {input.tar} --status {input.status}"
+        "python -m scripts.curate.inspect_images --code={params.code:q} --recipe {params.recipe:q} --tar {input.tar} --status {input.status}"
         " --threads {threads} --out {output} > {log} 2>&1"
 
 
@@ -131,6 +131,6 @@ rule deduplicate:
         runtime=240,
     params:
         recipe=lambda wc: PLAN.deduplicate_recipe(),
-        code=PLAN.code("curate.deduplicate"),
+        code=PLAN.code("curate.deduplicate", "data"),
     shell:
-        "python -m scripts.curate.deduplicate --recipe {params.recipe:q} --inspections {input} --out {output} > {log} 2>&1"
+        "python -m scripts.curate.deduplicate --code={params.code:q} --recipe {params.recipe:q} --inspections {input} --out {output} > {log} 2>&1"

@@ -24,9 +24,9 @@ rule list_task:
     params:
         recipe=lambda wc: PLAN.list_task_recipe(wc.task),
         paths=lambda wc: PLAN.task_paths(wc.task),
-        code=lambda wc: PLAN.code("evaluate.list_task", "evaluate.tasks", [PLAN.task_kind(wc.task)]),
+        code=lambda wc: PLAN.code("evaluate.list_task", "data", "evaluate.tasks", [PLAN.task_kind(wc.task)]),
     shell:
-        "python -m scripts.evaluate.list_task --recipe {params.recipe:q} --paths {params.paths:q} --out {output.table}"
+        "python -m scripts.evaluate.list_task --code={params.code:q} --recipe {params.recipe:q} --paths {params.paths:q} --out {output.table}"
         " --left-out {output.left_out} > {log} 2>&1"
 
 
@@ -47,9 +47,9 @@ rule sample_task:
     params:
         recipe=lambda wc: PLAN.sample_task_recipe(wc.task),
         paths=lambda wc: PLAN.task_paths(wc.task),
-        code=lambda wc: PLAN.code("evaluate.sample_task", "evaluate.tasks", [PLAN.task_kind(wc.task)]),
+        code=lambda wc: PLAN.code("evaluate.sample_task", "torch", "evaluate.tasks", [PLAN.task_kind(wc.task)]),
     shell:
-        "python -m scripts.evaluate.sample_task --recipe {params.recipe:q} --items {input} --paths {params.paths:q}"
+        "python -m scripts.evaluate.sample_task --code={params.code:q} --recipe {params.recipe:q} --items {input} --paths {params.paths:q}"
         " --threads {threads} --out {output} > {log} 2>&1"
 
 
@@ -72,10 +72,14 @@ rule embed:
         recipe=lambda wc: PLAN.embed_recipe(wc.task),
         paths=lambda wc: PLAN.task_paths(wc.task),
         code=lambda wc: PLAN.code(
-            "evaluate.embed", "evaluate.tasks", [PLAN.task_kind(wc.task)], PLAN.architecture_of(wc.encoder)
+            "evaluate.embed",
+            "torch",
+            "evaluate.tasks",
+            [PLAN.task_kind(wc.task)],
+            encoder=PLAN.architecture_of(wc.encoder),
         ),
     shell:
-        "python -m scripts.evaluate.embed --recipe {params.recipe:q} --encoder {input.encoder} --items {input.listed}"
+        "python -m scripts.evaluate.embed --code={params.code:q} --recipe {params.recipe:q} --encoder {input.encoder} --items {input.listed}"
         " --paths {params.paths:q} --threads {threads} --out {output} > {log} 2>&1"
 
 
@@ -93,9 +97,9 @@ rule apply_head:
         mem_mb=32000,
         runtime=60,
     params:
-        code=PLAN.code("evaluate.apply_head"),
+        code=PLAN.code("evaluate.apply_head", "torch"),
     shell:
-        "python -m scripts.evaluate.apply_head --features {input.features} --head {input.head} --out {output} > {log} 2>&1"
+        "python -m scripts.evaluate.apply_head --code={params.code:q} --features {input.features} --head {input.head} --out {output} > {log} 2>&1"
 
 
 rule draw_embedding:
@@ -114,9 +118,9 @@ rule draw_embedding:
     params:
         recipe=lambda wc: PLAN.draw_embedding_recipe(wc.task),
         paths=lambda wc: PLAN.task_paths(wc.task),
-        code=lambda wc: PLAN.code("evaluate.draw_embedding", "evaluate.tasks", [PLAN.task_kind(wc.task)]),
+        code=lambda wc: PLAN.code("evaluate.draw_embedding", "torch", "evaluate.tasks", [PLAN.task_kind(wc.task)]),
     shell:
-        "python -m scripts.evaluate.draw_embedding --recipe {params.recipe:q} --encoder {wildcards.encoder}"
+        "python -m scripts.evaluate.draw_embedding --code={params.code:q} --recipe {params.recipe:q} --encoder {wildcards.encoder}"
         " --features {input.features} --items {input.listed} --paths {params.paths:q} --out {output} > {log} 2>&1"
 
 
@@ -133,9 +137,9 @@ rule collect_results:
         mem_mb=1000,
         runtime=10,
     params:
-        code=PLAN.code("evaluate.collect_results"),
+        code=PLAN.code("evaluate.collect_results", "data"),
     shell:
-        "python -m scripts.evaluate.collect_results --tables {input} --out {output} > {log} 2>&1"
+        "python -m scripts.evaluate.collect_results --code={params.code:q} --tables {input} --out {output} > {log} 2>&1"
 
 
 rule compare_encoders:
@@ -152,6 +156,6 @@ rule compare_encoders:
         runtime=60,
     params:
         recipe=PLAN.compare_encoders_recipe(),
-        code=PLAN.code("evaluate.compare_encoders"),
+        code=PLAN.code("evaluate.compare_encoders", "data"),
     shell:
-        "python -m scripts.evaluate.compare_encoders --recipe {params.recipe:q} --predictions {input} --out {output} > {log} 2>&1"
+        "python -m scripts.evaluate.compare_encoders --code={params.code:q} --recipe {params.recipe:q} --predictions {input} --out {output} > {log} 2>&1"

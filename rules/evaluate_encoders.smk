@@ -16,9 +16,9 @@ rule fetch_encoder:
         runtime=60,
     params:
         recipe=lambda wc: PLAN.import_encoder_recipe(wc.encoder),
-        code=PLAN.code("evaluate.fetch_encoder"),
+        code=PLAN.code("evaluate.fetch_encoder", "torch"),
     shell:
-        "python -m scripts.evaluate.fetch_encoder --recipe {params.recipe:q} --out {output} > {log} 2>&1"
+        "python -m scripts.evaluate.fetch_encoder --code={params.code:q} --recipe {params.recipe:q} --out {output} > {log} 2>&1"
 
 
 rule import_encoder:
@@ -38,7 +38,7 @@ rule import_encoder:
     params:
         recipe=lambda wc: PLAN.import_encoder_recipe(wc.encoder),
         like=lambda wc: PLAN.stranger_like(wc.encoder),
-        code=lambda wc: PLAN.code("evaluate.import_encoder", encoder=PLAN.stranger_architecture(wc.encoder)),
+        code=lambda wc: PLAN.code("evaluate.import_encoder", "torch", encoder=PLAN.stranger_architecture(wc.encoder)),
     shell:
-        "python -m scripts.evaluate.import_encoder --recipe {params.recipe:q} --weights={resources.weights:q}"
+        "python -m scripts.evaluate.import_encoder --code={params.code:q} --recipe {params.recipe:q} --weights={resources.weights:q}"
         " --like={params.like:q} --out {output} > {log} 2>&1"

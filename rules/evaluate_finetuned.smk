@@ -22,9 +22,11 @@ rule list_annotations:
     params:
         recipe=lambda wc: PLAN.list_annotations_recipe(wc.task),
         paths=lambda wc: PLAN.annotated_paths(wc.task),
-        code=lambda wc: PLAN.code("evaluate.list_annotations", "evaluate.annotations", [PLAN.annotated_kind(wc.task)]),
+        code=lambda wc: PLAN.code(
+            "evaluate.list_annotations", "data", "evaluate.annotations", [PLAN.annotated_kind(wc.task)]
+        ),
     shell:
-        "python -m scripts.evaluate.list_annotations --recipe {params.recipe:q} --paths {params.paths:q}"
+        "python -m scripts.evaluate.list_annotations --code={params.code:q} --recipe {params.recipe:q} --paths {params.paths:q}"
         " --out {output.table} --facts {output.facts} --left-out {output.left_out} > {log} 2>&1"
 
 
@@ -49,12 +51,13 @@ rule finetune_classifier:
         paths=lambda wc: PLAN.task_paths(wc.task),
         code=lambda wc: PLAN.code(
             "evaluate.finetune_classifier",
+            "torch",
             "evaluate.tasks",
             [PLAN.task_kind(wc.task)],
-            PLAN.architecture_of(wc.encoder),
+            encoder=PLAN.architecture_of(wc.encoder),
         ),
     shell:
-        "python -m scripts.evaluate.finetune_classifier --recipe {params.recipe:q} --run {wildcards.encoder}"
+        "python -m scripts.evaluate.finetune_classifier --code={params.code:q} --recipe {params.recipe:q} --run {wildcards.encoder}"
         " --encoder {input.encoder} --items {input.listed} --paths {params.paths:q}"
         " --threads {threads} --out {output.rows} --predictions {output.predictions} > {log} 2>&1"
 
@@ -81,12 +84,13 @@ rule finetune_detector:
         paths=lambda wc: PLAN.annotated_paths(wc.task),
         code=lambda wc: PLAN.code(
             "evaluate.finetune_detector",
+            "torch",
             "evaluate.annotations",
             [PLAN.annotated_kind(wc.task)],
-            PLAN.architecture_of(wc.encoder),
+            encoder=PLAN.architecture_of(wc.encoder),
         ),
     shell:
-        "python -m scripts.evaluate.finetune_detector --recipe {params.recipe:q} --run {wildcards.encoder}"
+        "python -m scripts.evaluate.finetune_detector --code={params.code:q} --recipe {params.recipe:q} --run {wildcards.encoder}"
         " --encoder {input.encoder} --pictures {input.pictures} --facts {input.facts}"
         " --paths {params.paths:q} --devices {resources.gpu} --threads {threads}"
         " --out {output.rows} --losses {output.losses} > {log} 2>&1"
@@ -114,12 +118,13 @@ rule finetune_segmenter:
         paths=lambda wc: PLAN.annotated_paths(wc.task),
         code=lambda wc: PLAN.code(
             "evaluate.finetune_segmenter",
+            "torch",
             "evaluate.annotations",
             [PLAN.annotated_kind(wc.task)],
-            PLAN.architecture_of(wc.encoder),
+            encoder=PLAN.architecture_of(wc.encoder),
         ),
     shell:
-        "python -m scripts.evaluate.finetune_segmenter --recipe {params.recipe:q} --run {wildcards.encoder}"
+        "python -m scripts.evaluate.finetune_segmenter --code={params.code:q} --recipe {params.recipe:q} --run {wildcards.encoder}"
         " --encoder {input.encoder} --pictures {input.pictures} --facts {input.facts}"
         " --paths {params.paths:q} --devices {resources.gpu} --threads {threads}"
         " --out {output.rows} --losses {output.losses} > {log} 2>&1"

@@ -20,9 +20,9 @@ rule knn:
         runtime=60,
     params:
         recipe=lambda wc: PLAN.protocol_recipe("knn"),
-        code=PLAN.code("evaluate.knn"),
+        code=PLAN.code("evaluate.knn", "torch"),
     shell:
-        "python -m scripts.evaluate.knn --recipe {params.recipe:q} --run {wildcards.encoder} --task {wildcards.task}"
+        "python -m scripts.evaluate.knn --code={params.code:q} --recipe {params.recipe:q} --run {wildcards.encoder} --task {wildcards.task}"
         " --features {input} --threads {threads} --out {output.rows} --predictions {output.predictions} > {log} 2>&1"
 
 
@@ -43,9 +43,9 @@ rule linear_probe:
         runtime=720,
     params:
         recipe=lambda wc: PLAN.protocol_recipe("linear_probe"),
-        code=PLAN.code("evaluate.linear_probe"),
+        code=PLAN.code("evaluate.linear_probe", "torch"),
     shell:
-        "python -m scripts.evaluate.linear_probe --recipe {params.recipe:q} --run {wildcards.encoder} --task {wildcards.task}"
+        "python -m scripts.evaluate.linear_probe --code={params.code:q} --recipe {params.recipe:q} --run {wildcards.encoder} --task {wildcards.task}"
         " --features {input} --threads {threads} --out {output.rows} --predictions {output.predictions} > {log} 2>&1"
 
 
@@ -66,9 +66,9 @@ rule sgd_probe:
         runtime=720,
     params:
         recipe=lambda wc: PLAN.protocol_recipe("sgd_probe"),
-        code=PLAN.code("evaluate.sgd_probe"),
+        code=PLAN.code("evaluate.sgd_probe", "torch"),
     shell:
-        "python -m scripts.evaluate.sgd_probe --recipe {params.recipe:q} --run {wildcards.encoder} --task {wildcards.task}"
+        "python -m scripts.evaluate.sgd_probe --code={params.code:q} --recipe {params.recipe:q} --run {wildcards.encoder} --task {wildcards.task}"
         " --features {input} --threads {threads} --out {output.rows} --predictions {output.predictions} > {log} 2>&1"
 
 
@@ -87,9 +87,9 @@ rule low_shot:
         runtime=60,
     params:
         recipe=lambda wc: PLAN.protocol_recipe("low_shot"),
-        code=PLAN.code("evaluate.low_shot"),
+        code=PLAN.code("evaluate.low_shot", "torch"),
     shell:
-        "python -m scripts.evaluate.low_shot --recipe {params.recipe:q} --run {wildcards.encoder} --task {wildcards.task}"
+        "python -m scripts.evaluate.low_shot --code={params.code:q} --recipe {params.recipe:q} --run {wildcards.encoder} --task {wildcards.task}"
         " --features {input} --threads {threads} --out {output.rows} --predictions {output.predictions} > {log} 2>&1"
 
 
@@ -107,9 +107,9 @@ rule few_shot:
         runtime=60,
     params:
         recipe=lambda wc: PLAN.protocol_recipe("few_shot"),
-        code=PLAN.code("evaluate.few_shot"),
+        code=PLAN.code("evaluate.few_shot", "torch"),
     shell:
-        "python -m scripts.evaluate.few_shot --recipe {params.recipe:q} --run {wildcards.encoder} --task {wildcards.task}"
+        "python -m scripts.evaluate.few_shot --code={params.code:q} --recipe {params.recipe:q} --run {wildcards.encoder} --task {wildcards.task}"
         " --features {input} --threads {threads} --out {output} > {log} 2>&1"
 
 
@@ -128,9 +128,9 @@ rule linear_svm:
         runtime=720,
     params:
         recipe=lambda wc: PLAN.protocol_recipe("linear_svm"),
-        code=PLAN.code("evaluate.linear_svm"),
+        code=PLAN.code("evaluate.linear_svm", "torch"),
     shell:
-        "python -m scripts.evaluate.linear_svm --recipe {params.recipe:q} --run {wildcards.encoder} --task {wildcards.task}"
+        "python -m scripts.evaluate.linear_svm --code={params.code:q} --recipe {params.recipe:q} --run {wildcards.encoder} --task {wildcards.task}"
         " --features {input} --threads {threads} --out {output.rows} --predictions {output.predictions} > {log} 2>&1"
 
 
@@ -149,9 +149,9 @@ rule cluster:
         runtime=240,
     params:
         recipe=lambda wc: PLAN.protocol_recipe("cluster"),
-        code=PLAN.code("evaluate.cluster"),
+        code=PLAN.code("evaluate.cluster", "torch"),
     shell:
-        "python -m scripts.evaluate.cluster --recipe {params.recipe:q} --run {wildcards.encoder} --task {wildcards.task}"
+        "python -m scripts.evaluate.cluster --code={params.code:q} --recipe {params.recipe:q} --run {wildcards.encoder} --task {wildcards.task}"
         " --features {input} --threads {threads} --out {output.rows} --predictions {output.predictions} > {log} 2>&1"
 
 
@@ -169,7 +169,7 @@ rule rank_me:
         runtime=60,
     params:
         recipe=lambda wc: PLAN.protocol_recipe("rank_me"),
-        code=PLAN.code("evaluate.rank_me"),
+        code=PLAN.code("evaluate.rank_me", "torch"),
     shell:
-        "python -m scripts.evaluate.rank_me --recipe {params.recipe:q} --run {wildcards.encoder} --task {wildcards.task}"
+        "python -m scripts.evaluate.rank_me --code={params.code:q} --recipe {params.recipe:q} --run {wildcards.encoder} --task {wildcards.task}"
         " --features {input} --threads {threads} --out {output} > {log} 2>&1"

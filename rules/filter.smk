@@ -21,9 +21,9 @@ rule fetch_weights:
         path=lambda wc: PLAN.weights(wc.detector).path or "",
         url=lambda wc: PLAN.weights(wc.detector).url or "",
         sha256=lambda wc: PLAN.weights(wc.detector).sha256,
-        code=PLAN.code("filter.fetch_weights"),
+        code=PLAN.code("filter.fetch_weights", "data"),
     shell:
-        "python -m scripts.filter.fetch_weights --detector {wildcards.detector} --path={params.path:q} --url={params.url:q}"
+        "python -m scripts.filter.fetch_weights --code={params.code:q} --detector {wildcards.detector} --path={params.path:q} --url={params.url:q}"
         " --sha256 {params.sha256} --out {output} > {log} 2>&1"
 
 
@@ -42,9 +42,9 @@ rule convert_weights:
         runtime=60,
     params:
         recipe=lambda wc: PLAN.convert_weights_recipe(wc.detector),
-        code=PLAN.code("filter.convert_weights"),
+        code=PLAN.code("filter.convert_weights", "torch"),
     shell:
-        "python -m scripts.filter.convert_weights --recipe {params.recipe:q} --weights {input} --out {output} > {log} 2>&1"
+        "python -m scripts.filter.convert_weights --code={params.code:q} --recipe {params.recipe:q} --weights {input} --out {output} > {log} 2>&1"
 
 
 rule detect_faces:
@@ -68,11 +68,12 @@ rule detect_faces:
         recipe=lambda wc: PLAN.detect_recipe(wc.detector),
         code=lambda wc: PLAN.code(
             "filter.detect_faces",
+            "torch",
             "filter.detectors",
             [PLAN.detector_kind(wc.detector)],
         ),
     shell:
-        "python -m scripts.filter.detect_faces --recipe {params.recipe:q} --tar {input.tar} --status {input.status}"
+        "python -m scripts.filter.detect_faces --code={params.code:q} --recipe {params.recipe:q} --tar {input.tar} --status {input.status}"
         " --inspection {input.inspection} --weights {input.weights:q} --threads {threads} --out {output} > {log} 2>&1"
 
 
@@ -97,11 +98,12 @@ rule detect_people:
         recipe=lambda wc: PLAN.detect_recipe(wc.detector),
         code=lambda wc: PLAN.code(
             "filter.detect_people",
+            "torch",
             "filter.detectors",
             [PLAN.detector_kind(wc.detector)],
         ),
     shell:
-        "python -m scripts.filter.detect_people --recipe {params.recipe:q} --tar {input.tar} --status {input.status}"
+        "python -m scripts.filter.detect_people --code={params.code:q} --recipe {params.recipe:q} --tar {input.tar} --status {input.status}"
         " --inspection {input.inspection} --weights {input.weights:q} --threads {threads} --out {output} > {log} 2>&1"
 
 
@@ -131,9 +133,9 @@ rule judge:
         runtime=60,
     params:
         recipe=lambda wc: PLAN.judge_recipe(),
-        code=PLAN.code("filter.judge"),
+        code=PLAN.code("filter.judge", "data"),
     shell:
-        "python -m scripts.filter.judge --recipe {params.recipe:q} --part {wildcards.part} --candidates {input.candidates}"
+        "python -m scripts.filter.judge --code={params.code:q} --recipe {params.recipe:q} --part {wildcards.part} --candidates {input.candidates}"
         " --status {input.status} --inspection {input.inspection} --duplicates {input.duplicates} --faces {input.faces}"
         " --people {input.people} --human-verdicts={input.human} --out {output} > {log} 2>&1"
 
@@ -154,7 +156,7 @@ rule select:
         runtime=120,
     params:
         recipe=lambda wc: PLAN.select_recipe(),
-        code=PLAN.code("filter.select"),
+        code=PLAN.code("filter.select", "data"),
     shell:
-        "python -m scripts.filter.select --recipe {params.recipe:q} --candidates {input.candidates}"
+        "python -m scripts.filter.select --code={params.code:q} --recipe {params.recipe:q} --candidates {input.candidates}"
         " --inspections {input.inspections} --verdicts {input.verdicts} --out {output} > {log} 2>&1"

@@ -25,9 +25,9 @@ rule gather_human_verdicts:
     params:
         human=lambda wc: PLAN.human_verdicts,
         audit=lambda wc: PLAN.audit_verdicts,
-        code=PLAN.code("filter.gather_human_verdicts"),
+        code=PLAN.code("filter.gather_human_verdicts", "data"),
     shell:
-        "python -m scripts.filter.gather_human_verdicts --human-verdicts={params.human:q}"
+        "python -m scripts.filter.gather_human_verdicts --code={params.code:q} --human-verdicts={params.human:q}"
         " --audit-verdicts={params.audit:q} --candidates {input.candidates} --out {output.table}"
         " --figures {output.figures} > {log} 2>&1"
 
@@ -63,9 +63,9 @@ rule write_review_page:
         runtime=60,
     params:
         recipe=lambda wc: PLAN.write_review_page_recipe(),
-        code=PLAN.code("filter.write_review_page"),
+        code=PLAN.code("filter.write_review_page", "data"),
     shell:
-        "python -m scripts.filter.write_review_page --recipe {params.recipe:q} --part {wildcards.part}"
+        "python -m scripts.filter.write_review_page --code={params.code:q} --recipe {params.recipe:q} --part {wildcards.part}"
         " --candidates {input.candidates} --verdicts {input.verdicts} --selection={input.selection:q}"
         " --human {input.human} --tar {input.tar} --status {input.status} --faces {input.faces} --people {input.people}"
         " --pages {output.pages} --account {output.account} > {log} 2>&1"
@@ -88,9 +88,9 @@ rule draw_audit_sample:
     params:
         recipe=lambda wc: PLAN.audit_recipe(),
         audit=lambda wc: PLAN.audit_verdicts,
-        code=PLAN.code("filter.draw_audit_sample"),
+        code=PLAN.code("filter.draw_audit_sample", "data"),
     shell:
-        "python -m scripts.filter.draw_audit_sample --recipe {params.recipe:q} --selection {input.selection}"
+        "python -m scripts.filter.draw_audit_sample --code={params.code:q} --recipe {params.recipe:q} --selection {input.selection}"
         " --audit-verdicts={params.audit:q} --out {output.sample} --account {output.account} > {log} 2>&1"
 
 
@@ -111,9 +111,9 @@ rule write_audit_page:
         runtime=60,
     params:
         recipe=lambda wc: PLAN.write_audit_page_recipe(),
-        code=PLAN.code("filter.write_audit_page"),
+        code=PLAN.code("filter.write_audit_page", "data"),
     shell:
-        "python -m scripts.filter.write_audit_page --recipe {params.recipe:q} --sample {input.sample}"
+        "python -m scripts.filter.write_audit_page --code={params.code:q} --recipe {params.recipe:q} --sample {input.sample}"
         " --tars {input.tars} --statuses {input.statuses} --pages {output.pages} --account {output.account}"
         " > {log} 2>&1"
 
@@ -135,9 +135,9 @@ rule measure_leak_rate:
     params:
         recipe=lambda wc: PLAN.audit_recipe(),
         audit=lambda wc: PLAN.audit_verdicts,
-        code=PLAN.code("filter.measure_leak_rate"),
+        code=PLAN.code("filter.measure_leak_rate", "data"),
     shell:
-        "python -m scripts.filter.measure_leak_rate --recipe {params.recipe:q} --sample {input.sample}"
+        "python -m scripts.filter.measure_leak_rate --code={params.code:q} --recipe {params.recipe:q} --sample {input.sample}"
         " --account {input.account} --audit-verdicts={params.audit:q} --out {output} > {log} 2>&1"
 
 
@@ -156,7 +156,7 @@ rule list_review_pages:
         runtime=10,
     params:
         title=lambda wc: PLAN.config.report.title,
-        code=PLAN.code("filter.list_review_pages"),
+        code=PLAN.code("filter.list_review_pages", "data"),
     shell:
-        "python -m scripts.filter.list_review_pages --title={params.title:q} --reviews {input.reviews}"
+        "python -m scripts.filter.list_review_pages --code={params.code:q} --title={params.title:q} --reviews {input.reviews}"
         " --audits {input.audits} --out {output} > {log} 2>&1"

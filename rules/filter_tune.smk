@@ -33,9 +33,9 @@ rule tune_threshold:
     params:
         recipe=lambda wc: PLAN.tune_recipe(),
         labels=lambda wc: PLAN.labels,
-        code=PLAN.code("filter.tune_threshold"),
+        code=PLAN.code("filter.tune_threshold", "data"),
     shell:
-        "python -m scripts.filter.tune_threshold --recipe {params.recipe:q} --labels={params.labels:q}"
+        "python -m scripts.filter.tune_threshold --code={params.code:q} --recipe {params.recipe:q} --labels={params.labels:q}"
         " --candidates {input.candidates} --inspections {input.inspections} --faces {input.faces} --people {input.people}"
         " --figures {output.figures} --points {output.points} --rules {output.rules} --png {output.png} --svg {output.svg}"
         " > {log} 2>&1"

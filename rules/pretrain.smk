@@ -30,9 +30,9 @@ rule index_images:
         root=lambda wc: PLAN.images_root(wc.images),
     params:
         recipe=lambda wc: PLAN.index_images_recipe(wc.images),
-        code=PLAN.code("pretrain.index_images"),
+        code=PLAN.code("pretrain.index_images", "data"),
     shell:
-        "python -m scripts.pretrain.index_images --recipe {params.recipe:q} --root={resources.root:q}"
+        "python -m scripts.pretrain.index_images --code={params.code:q} --recipe {params.recipe:q} --root={resources.root:q}"
         " --threads {threads} --out {output} > {log} 2>&1"
 
 
@@ -70,13 +70,15 @@ rule train:
         monitor=lambda wc: PLAN.monitor_recipe(),
         code=lambda wc: PLAN.code(
             "pretrain.train",
+            "torch",
             "pretrain.methods",
             [PLAN.run(wc.run).method],
-            PLAN.run(wc.run).encoder,
-            PLAN.run(wc.run).augmentation_backend,
+            encoder=PLAN.run(wc.run).encoder,
+            backend=PLAN.run(wc.run).augmentation_backend,
         ),
     shell:
-        "exec {resources.launch} python -m scripts.pretrain.train --recipe {params.recipe:q} --shards {input.shards}"
+        "exec {resources.launch} python -m scripts.pretrain.train --code={params.code:q} --recipe {params.recipe:q}"
+        " --shards {input.shards}"
         " --indexes {input.indexes} --root={resources.root:q} --devices {resources.devices} --nodes {resources.nodes}"
         " --threads {threads} --encoder {output.encoder} --untrained {output.untrained} --head {output.head}"
         " --metrics {output.metrics} --cost {output.cost}"
@@ -118,9 +120,9 @@ rule diagnose_run:
         runtime=10,
     params:
         recipe=lambda wc: PLAN.train_recipe(wc.run),
-        code=PLAN.code("pretrain.diagnose_run"),
+        code=PLAN.code("pretrain.diagnose_run", "data"),
     shell:
-        "python -m scripts.pretrain.diagnose_run --recipe {params.recipe:q} --metrics {input.metrics}"
+        "python -m scripts.pretrain.diagnose_run --code={params.code:q} --recipe {params.recipe:q} --metrics {input.metrics}"
         " --monitor {input.monitor} --out {output} > {log} 2>&1"
 
 
@@ -143,7 +145,7 @@ rule write_model_card:
         runtime=30,
     params:
         recipe=lambda wc: PLAN.write_model_card_recipe(wc.run),
-        code=PLAN.code("pretrain.write_model_card"),
+        code=PLAN.code("pretrain.write_model_card", "data"),
     shell:
-        "python -m scripts.pretrain.write_model_card --recipe {params.recipe:q} --encoder {input.encoder} --head {input.head}"
+        "python -m scripts.pretrain.write_model_card --code={params.code:q} --recipe {params.recipe:q} --encoder {input.encoder} --head {input.head}"
         " --cost {input.cost} --metadata={input.metadata:q} --leak-rate={input.leak_rate:q} --out {output} > {log} 2>&1"

@@ -21,9 +21,9 @@ rule count_funnel:
         mem_mb=4000,
         runtime=30,
     params:
-        code=PLAN.code("report.count_funnel"),
+        code=PLAN.code("report.count_funnel", "data"),
     shell:
-        "python -m scripts.report.count_funnel --accounts {input.accounts} --candidates {input.candidates}"
+        "python -m scripts.report.count_funnel --code={params.code:q} --accounts {input.accounts} --candidates {input.candidates}"
         " --rejected {input.rejected} --selection {input.selection} --out {output} > {log} 2>&1"
 
 
@@ -41,9 +41,9 @@ rule draw_funnel:
         mem_mb=1000,
         runtime=10,
     params:
-        code=PLAN.code("report.draw_funnel"),
+        code=PLAN.code("report.draw_funnel", "data"),
     shell:
-        "python -m scripts.report.draw_funnel --funnel {input} --png {output.png} --svg {output.svg} > {log} 2>&1"
+        "python -m scripts.report.draw_funnel --code={params.code:q} --funnel {input} --png {output.png} --svg {output.svg} > {log} 2>&1"
 
 
 rule draw_positions:
@@ -60,9 +60,9 @@ rule draw_positions:
         mem_mb=2000,
         runtime=10,
     params:
-        code=PLAN.code("report.draw_positions"),
+        code=PLAN.code("report.draw_positions", "data"),
     shell:
-        "python -m scripts.report.draw_positions --selection {input} --png {output.png} --svg {output.svg} > {log} 2>&1"
+        "python -m scripts.report.draw_positions --code={params.code:q} --selection {input} --png {output.png} --svg {output.svg} > {log} 2>&1"
 
 
 rule draw_curves:
@@ -81,9 +81,9 @@ rule draw_curves:
         runtime=10,
     params:
         recipe=lambda wc: PLAN.train_recipe(wc.run),
-        code=PLAN.code("report.draw_curves"),
+        code=PLAN.code("report.draw_curves", "data"),
     shell:
-        "python -m scripts.report.draw_curves --recipe {params.recipe:q} --metrics {input.metrics}"
+        "python -m scripts.report.draw_curves --code={params.code:q} --recipe {params.recipe:q} --metrics {input.metrics}"
         " --monitor {input.monitor} --png {output.png} --svg {output.svg} > {log} 2>&1"
 
 
@@ -108,9 +108,9 @@ rule draw_contact_sheets:
         runtime=60,
     params:
         recipe=lambda wc: PLAN.contact_sheets_recipe(),
-        code=PLAN.code("report.draw_contact_sheets"),
+        code=PLAN.code("report.draw_contact_sheets", "data"),
     shell:
-        "python -m scripts.report.draw_contact_sheets --recipe {params.recipe:q} --selection {input.selection}"
+        "python -m scripts.report.draw_contact_sheets --code={params.code:q} --recipe {params.recipe:q} --selection {input.selection}"
         " --tars {input.tars} --statuses {input.statuses} --faces {input.faces} --sheets {output} > {log} 2>&1"
 
 
@@ -138,9 +138,9 @@ rule draw_duplicates:
         runtime=60,
     params:
         recipe=lambda wc: PLAN.contact_sheets_recipe(),
-        code=PLAN.code("report.draw_duplicates"),
+        code=PLAN.code("report.draw_duplicates", "data"),
     shell:
-        "python -m scripts.report.draw_duplicates --recipe {params.recipe:q} --duplicates {input.duplicates}"
+        "python -m scripts.report.draw_duplicates --code={params.code:q} --recipe {params.recipe:q} --duplicates {input.duplicates}"
         " --selection {input.selection} --tars {input.tars} --statuses {input.statuses} --faces {input.faces}"
         " --sheets {output.sheets} --clusters {output.clusters} --figures {output.figures} > {log} 2>&1"
 
@@ -174,9 +174,9 @@ rule write_report:
         runtime=30,
     params:
         recipe=lambda wc: PLAN.write_report_recipe(),
-        code=PLAN.code("report.write_report"),
+        code=PLAN.code("report.write_report", "data"),
     shell:
-        "python -m scripts.report.write_report --recipe {params.recipe:q} --funnel {input.funnel}"
+        "python -m scripts.report.write_report --code={params.code:q} --recipe {params.recipe:q} --funnel {input.funnel}"
         " --funnel-figure {input.funnel_figure} --curves {input.curves} --diagnoses {input.diagnoses}"
         " --views {input.views} --sheets {input.sheets}"
         " --duplicates {input.duplicates} --duplicate-sheets {input.duplicate_sheets}"

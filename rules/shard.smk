@@ -20,9 +20,9 @@ rule write_shards:
         runtime=120,
     params:
         recipe=lambda wc: PLAN.write_shards_recipe(),
-        code=PLAN.code("shard.write_shards"),
+        code=PLAN.code("shard.write_shards", "data"),
     shell:
-        "python -m scripts.shard.write_shards --recipe {params.recipe:q} --shard {wildcards.shard}"
+        "python -m scripts.shard.write_shards --code={params.code:q} --recipe {params.recipe:q} --shard {wildcards.shard}"
         " --selection {input.selection} --tars {input.tars} --statuses {input.statuses}"
         " --tar {output.tar} --index {output.index} > {log} 2>&1"
 
@@ -43,9 +43,9 @@ rule write_metadata:
         runtime=60,
     params:
         recipe=lambda wc: PLAN.write_shards_recipe(),
-        code=PLAN.code("shard.write_metadata"),
+        code=PLAN.code("shard.write_metadata", "data"),
     shell:
-        "python -m scripts.shard.write_metadata --recipe {params.recipe:q} --selection {input.selection}"
+        "python -m scripts.shard.write_metadata --code={params.code:q} --recipe {params.recipe:q} --selection {input.selection}"
         " --indexes {input.indexes} --pass-metadata {output.pass_metadata} --metadata {output.metadata} > {log} 2>&1"
 
 
@@ -66,7 +66,7 @@ rule write_card:
         runtime=30,
     params:
         recipe=lambda wc: PLAN.write_card_recipe(),
-        code=PLAN.code("shard.write_card"),
+        code=PLAN.code("shard.write_card", "data"),
     shell:
-        "python -m scripts.shard.write_card --recipe {params.recipe:q} --selection {input.selection} --metadata {input.metadata}"
+        "python -m scripts.shard.write_card --code={params.code:q} --recipe {params.recipe:q} --selection {input.selection} --metadata {input.metadata}"
         " --indexes {input.indexes} --leak-rate={input.leak_rate:q} --out {output} > {log} 2>&1"

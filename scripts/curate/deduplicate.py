@@ -30,6 +30,7 @@ from scripts.curate.star_clusters import Likeness, find_copies
 from scripts.lib.duplicate_table import check_clusters
 from scripts.lib.errors import UserError
 from scripts.lib.files import write_table
+from scripts.lib.flags import input_file, output_file
 from scripts.lib.perceptual_hash import UPRIGHT, Hashes, Miniatures, Orientation, distances, oriented_hashes
 from scripts.lib.perceptual_hash import orientations as all_orientations
 from scripts.lib.reasons import FilterReason
@@ -184,8 +185,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Compare the images of all partitions."""
     parser = step_parser(__doc__)
     parser.add_argument("--recipe", required=True, help="JSON of DeduplicateSettings")
-    parser.add_argument("--inspections", required=True, nargs="*", type=Path, help="tables of `inspect_images`")
-    parser.add_argument("--out", required=True, type=Path, help="table of duplicates to write")
+    parser.add_argument("--inspections", required=True, nargs="*", type=input_file, help="tables of `inspect_images`")
+    parser.add_argument("--out", required=True, type=output_file, help="table of duplicates to write")
     arguments = parser.parse_args(argv)
     settings = read_recipe(DeduplicateSettings, arguments.recipe)
     began = time.monotonic()

@@ -28,6 +28,7 @@ from scripts.curate.stores import Candidate, FolderStore, FractalStore, Outcome,
 from scripts.lib.accounting import account_for
 from scripts.lib.errors import UserError
 from scripts.lib.files import remove_leftovers, replacing, table_of, write_table
+from scripts.lib.flags import input_file, named_data, output_file
 from scripts.lib.images import EXTENSIONS, sniff_format
 from scripts.lib.reasons import DownloadReason
 from scripts.lib.recipe import read_recipe
@@ -171,13 +172,15 @@ def write_tar(
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Download one partition."""
-    parser = step_parser(__doc__)
+    parser = step_parser(__doc__, asks_outside=True)
     parser.add_argument("--recipe", required=True, help="JSON of DownloadSettings")
     parser.add_argument("--part", required=True, help="partition, as in the candidates' column `part`")
-    parser.add_argument("--candidates", required=True, nargs="*", type=Path, help="tables of `select_candidates`")
-    parser.add_argument("--local-stores", required=True, nargs="*", help="source=path of each local store, in order")
-    parser.add_argument("--tar", required=True, type=Path, help="tar to write")
-    parser.add_argument("--status", required=True, type=Path, help="status table to write")
+    parser.add_argument("--candidates", required=True, nargs="*", type=input_file, help="tables of `select_candidates`")
+    parser.add_argument(
+        "--local-stores", required=True, nargs="*", type=named_data, help="source=path of each local store, in order"
+    )
+    parser.add_argument("--tar", required=True, type=output_file, help="tar to write")
+    parser.add_argument("--status", required=True, type=output_file, help="status table to write")
     arguments = parser.parse_args(argv)
     settings = read_recipe(DownloadSettings, arguments.recipe)
     paths: dict[str, list[Path]] = {}

@@ -11,7 +11,6 @@ import hashlib
 import logging
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
@@ -21,6 +20,7 @@ from scripts.curate.settings import InspectImagesSettings
 from scripts.lib.accounting import Account, account_for
 from scripts.lib.errors import UserError
 from scripts.lib.files import table_of, write_table
+from scripts.lib.flags import input_file, output_file
 from scripts.lib.recipe import read_recipe
 from scripts.lib.step import run_step, step_parser
 from scripts.lib.tables import INSPECTIONS
@@ -69,10 +69,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Inspect one partition."""
     parser = step_parser(__doc__)
     parser.add_argument("--recipe", required=True, help="JSON of InspectImagesSettings")
-    parser.add_argument("--tar", required=True, type=Path, help="bytes of the partition's images")
-    parser.add_argument("--status", required=True, type=Path, help="status table of `download`")
+    parser.add_argument("--tar", required=True, type=input_file, help="bytes of the partition's images")
+    parser.add_argument("--status", required=True, type=input_file, help="status table of `download`")
     parser.add_argument("--threads", type=int, default=1, help="worker processes that decode")
-    parser.add_argument("--out", required=True, type=Path, help="table of measurements to write")
+    parser.add_argument("--out", required=True, type=output_file, help="table of measurements to write")
     arguments = parser.parse_args(argv)
     limits = read_recipe(InspectImagesSettings, arguments.recipe)
     status = pq.read_table(arguments.status, columns=["image_id", "reason", "member", "offset", "size", "sha256"])

@@ -19,6 +19,7 @@ from scripts.curate import hazard_pictures as pictures
 from scripts.curate.settings import PlantHazardsSettings
 from scripts.lib.draws import derived_seed
 from scripts.lib.files import replacing, write_bytes, write_csv
+from scripts.lib.flags import output_file
 from scripts.lib.fractals import encode_jpeg
 from scripts.lib.identity import yfcc_key
 from scripts.lib.reasons import DownloadReason, FilterReason, InspectionReason, MetadataReason
@@ -231,9 +232,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run the step."""
     parser = step_parser(__doc__)
     parser.add_argument("--recipe", required=True, help="JSON of PlantHazardsSettings")
-    parser.add_argument("--metadata", required=True, type=Path, help="written: text in the 25-column layout")
-    parser.add_argument("--store", required=True, type=Path, help="written: tar of the photos")
-    parser.add_argument("--truth", required=True, type=Path, help="written: CSV row,image_id,hazard,expected_reason")
+    parser.add_argument("--metadata", required=True, type=output_file, help="written: text in the 25-column layout")
+    parser.add_argument("--store", required=True, type=output_file, help="written: tar of the photos")
+    parser.add_argument(
+        "--truth", required=True, type=output_file, help="written: CSV row,image_id,hazard,expected_reason"
+    )
     args = parser.parse_args(argv)
     settings = read_recipe(PlantHazardsSettings, args.recipe)
     write_planted(list(Planter(settings).all_photos()), args.metadata, args.store, args.truth)

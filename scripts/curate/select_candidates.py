@@ -23,6 +23,7 @@ from scripts.curate.settings import SelectCandidatesSettings, Source, YfccSource
 from scripts.lib.accounting import Account, check_account
 from scripts.lib.errors import UserError
 from scripts.lib.files import replacing, write_json
+from scripts.lib.flags import output_file, outside_data
 from scripts.lib.reasons import MetadataReason
 from scripts.lib.recipe import read_recipe
 from scripts.lib.step import run_step, step_parser
@@ -147,12 +148,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = step_parser(__doc__)
     parser.add_argument("--recipe", required=True, help="JSON of SelectCandidatesSettings")
     parser.add_argument("--file", required=True, help="name of the metadata file, e.g. yfcc100m-000")
-    parser.add_argument("--metadata", required=True, help="metadata file or folder of photos; empty when generated")
-    parser.add_argument("--table", required=True, help="attribution table of a folder; empty when there is none")
+    parser.add_argument(
+        "--metadata", required=True, type=outside_data, help="metadata file or folder of photos; empty when generated"
+    )
+    parser.add_argument(
+        "--table", required=True, type=outside_data, help="attribution table of a folder; empty when there is none"
+    )
     parser.add_argument("--threads", type=int, required=True, help="that decompress the metadata file")
-    parser.add_argument("--candidates", required=True, type=Path, help="written: Parquet")
-    parser.add_argument("--rejected", required=True, type=Path, help="written: Parquet")
-    parser.add_argument("--account", required=True, type=Path, help="written: JSON")
+    parser.add_argument("--candidates", required=True, type=output_file, help="written: Parquet")
+    parser.add_argument("--rejected", required=True, type=output_file, help="written: Parquet")
+    parser.add_argument("--account", required=True, type=output_file, help="written: JSON")
     args = parser.parse_args(argv)
     settings = read_recipe(SelectCandidatesSettings, args.recipe)
     table = Path(args.table) if args.table else None

@@ -16,6 +16,7 @@ from torch import nn
 from scripts.evaluate.features import Array, Features, load_features, save_features
 from scripts.lib.errors import UserError
 from scripts.lib.files import sha256_file
+from scripts.lib.flags import input_file, output_file
 from scripts.lib.heads import load_head
 from scripts.lib.step import run_step, step_parser
 
@@ -58,9 +59,9 @@ def project_features(head: nn.Module, features: Features, width: int, head_sha25
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the step."""
     parser = step_parser(__doc__)
-    parser.add_argument("--features", required=True, help="features of `embed`")
-    parser.add_argument("--head", required=True, help="projection head (safetensors)")
-    parser.add_argument("--out", required=True, help="features after the head (safetensors)")
+    parser.add_argument("--features", required=True, type=input_file, help="features of `embed`")
+    parser.add_argument("--head", required=True, type=input_file, help="projection head (safetensors)")
+    parser.add_argument("--out", required=True, type=output_file, help="features after the head (safetensors)")
     options = parser.parse_args(argv)
     torch.set_num_threads(1)  # the last bits of a product depend on their number
     head, description = load_head(options.head)

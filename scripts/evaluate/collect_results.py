@@ -11,6 +11,7 @@ from pathlib import Path
 
 from scripts.lib.errors import UserError
 from scripts.lib.files import write_csv
+from scripts.lib.flags import input_file, output_file
 from scripts.lib.step import run_step, step_parser
 from scripts.lib.tables import RESULT_COLUMNS
 
@@ -78,8 +79,8 @@ def _key(row: Row) -> tuple[str, str, str, str, int, str]:
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the step."""
     parser = step_parser(__doc__)
-    parser.add_argument("--tables", nargs="*", default=[], help="tables of results (CSV)")
-    parser.add_argument("--out", required=True, help="all results (CSV)")
+    parser.add_argument("--tables", nargs="*", default=[], type=input_file, help="tables of results (CSV)")
+    parser.add_argument("--out", required=True, type=output_file, help="all results (CSV)")
     options = parser.parse_args(argv)
     paths = [path for path in options.tables if path]
     rows = collect(row for path in paths for row in read_results(path))

@@ -23,6 +23,7 @@ from scripts.evaluate.settings_protocols import ComparisonSettings
 from scripts.lib.draws import generator
 from scripts.lib.errors import UserError
 from scripts.lib.files import write_csv
+from scripts.lib.flags import input_file, output_file
 from scripts.lib.recipe import canonical_json, read_recipe
 from scripts.lib.step import run_step, step_parser
 from scripts.lib.tables import COMPARISON_COLUMNS, PREDICTIONS
@@ -92,8 +93,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run the step."""
     parser = step_parser(__doc__)
     parser.add_argument("--recipe", required=True, help="JSON of ComparisonSettings")
-    parser.add_argument("--predictions", nargs="*", default=[], help="answers of protocols (Parquet)")
-    parser.add_argument("--out", required=True, help="differences of pairs of encoders (CSV)")
+    parser.add_argument("--predictions", nargs="*", default=[], type=input_file, help="answers of protocols (Parquet)")
+    parser.add_argument("--out", required=True, type=output_file, help="differences of pairs of encoders (CSV)")
     options = parser.parse_args(argv)
     settings = read_recipe(ComparisonSettings, options.recipe)
     paths = [path for path in options.predictions if path]

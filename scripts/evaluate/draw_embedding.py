@@ -28,6 +28,7 @@ from scripts.evaluate.settings import DrawEmbeddingSettings
 from scripts.lib.draws import rank
 from scripts.lib.errors import UserError
 from scripts.lib.files import sha256_file, write_bytes
+from scripts.lib.flags import input_file, output_file, outside_data
 from scripts.lib.recipe import read_recipe
 from scripts.lib.sheet import GAP, GROUND, HEAD_HEIGHT, HEAD_SIZE, INK, MUTED, encode_sheet, fit_text, load_font
 from scripts.lib.step import run_step, step_parser
@@ -187,10 +188,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = step_parser(__doc__)
     parser.add_argument("--recipe", required=True, help="JSON of DrawEmbeddingSettings")
     parser.add_argument("--encoder", required=True, help="name of the encoder, for the heading")
-    parser.add_argument("--features", required=True, help="features of `embed`")
-    parser.add_argument("--items", type=Path, required=True, help="table of `list_task`")
-    parser.add_argument("--paths", nargs="*", default=[], help="values of the task's path keys, in order")
-    parser.add_argument("--out", required=True, help="PNG")
+    parser.add_argument("--features", required=True, type=input_file, help="features of `embed`")
+    parser.add_argument("--items", type=input_file, required=True, help="table of `list_task`")
+    parser.add_argument(
+        "--paths", nargs="*", default=[], type=outside_data, help="values of the task's path keys, in order"
+    )
+    parser.add_argument("--out", required=True, type=output_file, help="PNG")
     options = parser.parse_args(argv)
     settings = read_recipe(DrawEmbeddingSettings, options.recipe)
     task, chosen = settings.task, settings.embedding_map

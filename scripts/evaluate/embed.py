@@ -34,6 +34,7 @@ from scripts.lib.encoder_names import family_of
 from scripts.lib.encoders import load_encoder
 from scripts.lib.files import sha256_file
 from scripts.lib.fingerprint import code_hash
+from scripts.lib.flags import input_file, output_file, outside_data
 from scripts.lib.recipe import read_recipe
 from scripts.lib.step import run_step, step_parser
 from scripts.lib.tables import TASK_ITEMS
@@ -166,11 +167,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run the step."""
     parser = step_parser(__doc__)
     parser.add_argument("--recipe", required=True, help="JSON of EmbedSettings")
-    parser.add_argument("--encoder", required=True, help="encoder (safetensors)")
-    parser.add_argument("--items", required=True, help="table of `list_task`")
-    parser.add_argument("--paths", nargs="*", default=[], help="values of the task's path keys, in order")
+    parser.add_argument("--encoder", required=True, type=input_file, help="encoder (safetensors)")
+    parser.add_argument("--items", required=True, type=input_file, help="table of `list_task`")
+    parser.add_argument(
+        "--paths", nargs="*", default=[], type=outside_data, help="values of the task's path keys, in order"
+    )
     parser.add_argument("--threads", required=True, type=int, help="CPU threads")
-    parser.add_argument("--out", required=True, help="features and labels of both splits (safetensors)")
+    parser.add_argument(
+        "--out", required=True, type=output_file, help="features and labels of both splits (safetensors)"
+    )
     options = parser.parse_args(argv)
     settings = read_recipe(EmbedSettings, options.recipe)
     torch.set_num_threads(options.threads)

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from pathlib import Path
 
 from scripts.evaluate.encoder_sources import address_of
 from scripts.evaluate.settings_encoders import ImportEncoderSettings, RandomEncoder
 from scripts.lib.errors import UserError
 from scripts.lib.fetch import fetch_file
+from scripts.lib.flags import output_file
 from scripts.lib.recipe import read_recipe
 from scripts.lib.step import run_step, step_parser
 
@@ -24,9 +24,9 @@ MAX_BYTES = 10_000_000_000
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the step."""
-    parser = step_parser(__doc__)
+    parser = step_parser(__doc__, asks_outside=True)
     parser.add_argument("--recipe", required=True, help="JSON of ImportEncoderSettings")
-    parser.add_argument("--out", required=True, type=Path, help="file as it was published")
+    parser.add_argument("--out", required=True, type=output_file, help="file as it was published")
     options = parser.parse_args(argv)
     entry = read_recipe(ImportEncoderSettings, options.recipe).encoder
     if entry is None or isinstance(entry, RandomEncoder):

@@ -33,6 +33,7 @@ from scripts.lib.encoders import load_encoder
 from scripts.lib.errors import UserError
 from scripts.lib.files import sha256_file, table_of, write_table
 from scripts.lib.fingerprint import code_hash
+from scripts.lib.flags import input_file, output_file, outside_data
 from scripts.lib.recipe import canonical_json, read_recipe
 from scripts.lib.step import run_step, step_parser
 from scripts.lib.tables import PREDICTIONS, TASK_ITEMS
@@ -84,12 +85,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = step_parser(__doc__)
     parser.add_argument("--recipe", required=True, help="JSON of FinetuneClassifierSettings")
     parser.add_argument("--run", required=True, help="name of the encoder")
-    parser.add_argument("--encoder", required=True, help="weights of the encoder")
-    parser.add_argument("--items", required=True, help="table of `list_task`")
-    parser.add_argument("--paths", nargs="*", default=[], help="values of the task's path keys, in order")
+    parser.add_argument("--encoder", required=True, type=input_file, help="weights of the encoder")
+    parser.add_argument("--items", required=True, type=input_file, help="table of `list_task`")
+    parser.add_argument(
+        "--paths", nargs="*", default=[], type=outside_data, help="values of the task's path keys, in order"
+    )
     parser.add_argument("--threads", required=True, type=int, help="CPU threads")
-    parser.add_argument("--out", required=True, help="rows of results (CSV)")
-    parser.add_argument("--predictions", required=True, help="what was answered for each test image (Parquet)")
+    parser.add_argument("--out", required=True, type=output_file, help="rows of results (CSV)")
+    parser.add_argument(
+        "--predictions", required=True, type=output_file, help="what was answered for each test image (Parquet)"
+    )
     options = parser.parse_args(argv)
     settings = read_recipe(FinetuneClassifierSettings, options.recipe)
     recipe, task = settings.recipe, settings.task

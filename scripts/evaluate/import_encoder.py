@@ -22,6 +22,7 @@ from scripts.lib.described_weights import read_description
 from scripts.lib.encoders import build_encoder, save_encoder
 from scripts.lib.errors import UserError
 from scripts.lib.files import sha256_file
+from scripts.lib.flags import output_file, outside_data
 from scripts.lib.recipe import read_recipe
 from scripts.lib.step import run_step, step_parser
 from scripts.lib.torch_files import load_torch_file
@@ -103,9 +104,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run the step."""
     parser = step_parser(__doc__)
     parser.add_argument("--recipe", required=True, help="JSON of ImportEncoderSettings")
-    parser.add_argument("--weights", default="", help="file of the publisher; empty for a random encoder")
+    parser.add_argument(
+        "--weights", default="", type=outside_data, help="file of the publisher; empty for a random encoder"
+    )
     parser.add_argument("--like", default="", help="encoder whose network a random one without an entry has")
-    parser.add_argument("--out", required=True, help="encoder (safetensors)")
+    parser.add_argument("--out", required=True, type=output_file, help="encoder (safetensors)")
     options = parser.parse_args(argv)
     settings = read_recipe(ImportEncoderSettings, options.recipe)
     torch.set_num_threads(1)

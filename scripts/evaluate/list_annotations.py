@@ -21,6 +21,7 @@ from scripts.evaluate.settings_annotated import AnnotatedBase, ListAnnotationsSe
 from scripts.lib.accounting import Account, account_for
 from scripts.lib.draws import rank
 from scripts.lib.files import table_of, write_csv, write_json, write_table
+from scripts.lib.flags import output_file, outside_data
 from scripts.lib.reasons import AnnotationReason as Reason
 from scripts.lib.recipe import canonical_json, read_recipe
 from scripts.lib.step import run_step, step_parser
@@ -160,10 +161,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run the step."""
     parser = step_parser(__doc__)
     parser.add_argument("--recipe", required=True, help="JSON of ListAnnotationsSettings")
-    parser.add_argument("--paths", nargs="*", default=[], help="values of the task's path keys, in order")
-    parser.add_argument("--out", required=True, help="the table of pictures (Parquet)")
-    parser.add_argument("--facts", required=True, help="classes, keypoints and accounts (JSON)")
-    parser.add_argument("--left-out", required=True, help="what was left out, with reasons (CSV)")
+    parser.add_argument(
+        "--paths", nargs="*", default=[], type=outside_data, help="values of the task's path keys, in order"
+    )
+    parser.add_argument("--out", required=True, type=output_file, help="the table of pictures (Parquet)")
+    parser.add_argument("--facts", required=True, type=output_file, help="classes, keypoints and accounts (JSON)")
+    parser.add_argument("--left-out", required=True, type=output_file, help="what was left out, with reasons (CSV)")
     options = parser.parse_args(argv)
     task = read_recipe(ListAnnotationsSettings, options.recipe).task
     found, facts = list_annotations(task, task.kind, options.paths)

@@ -23,6 +23,7 @@ from scripts.lib.accounting import account_for
 from scripts.lib.draws import rank
 from scripts.lib.errors import UserError
 from scripts.lib.files import table_of, write_csv, write_table
+from scripts.lib.flags import output_file, outside_data
 from scripts.lib.recipe import read_recipe
 from scripts.lib.step import run_step, step_parser
 from scripts.lib.tables import LEFT_OUT_COLUMNS, TASK_ITEMS
@@ -185,9 +186,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run the step."""
     parser = step_parser(__doc__)
     parser.add_argument("--recipe", required=True, help="JSON of ListTaskSettings")
-    parser.add_argument("--paths", nargs="*", default=[], help="values of the task's path keys, in order")
-    parser.add_argument("--out", required=True, help="the table of labelled images (Parquet)")
-    parser.add_argument("--left-out", required=True, help="near duplicates that were left out (CSV)")
+    parser.add_argument(
+        "--paths", nargs="*", default=[], type=outside_data, help="values of the task's path keys, in order"
+    )
+    parser.add_argument("--out", required=True, type=output_file, help="the table of labelled images (Parquet)")
+    parser.add_argument("--left-out", required=True, type=output_file, help="near duplicates that were left out (CSV)")
     options = parser.parse_args(argv)
     settings = read_recipe(ListTaskSettings, options.recipe)
     items, left_out = items_of(settings, options.paths)

@@ -23,6 +23,7 @@ from scripts.evaluate.ranking import ranking_rows
 from scripts.evaluate.scores import Labels, Mask, Scores, result_rows
 from scripts.lib.errors import UserError
 from scripts.lib.files import table_of, write_csv, write_table
+from scripts.lib.flags import input_file, output_file
 from scripts.lib.recipe import SettingsType, canonical_json, read_recipe
 from scripts.lib.step import step_parser
 from scripts.lib.tables import PREDICTIONS, RESULT_COLUMNS
@@ -129,9 +130,9 @@ def protocol_parser(description: str | None, settings_kind: type[SettingsType]) 
     parser.add_argument("--recipe", required=True, help=f"JSON of {settings_kind.__name__}")
     parser.add_argument("--run", required=True, help="name of the encoder")
     parser.add_argument("--task", required=True, help="name of the task")
-    parser.add_argument("--features", required=True, help="features of `embed`")
+    parser.add_argument("--features", required=True, type=input_file, help="features of `embed`")
     parser.add_argument("--threads", required=True, type=int, help="CPU threads")
-    parser.add_argument("--out", required=True, help="rows of results (CSV)")
+    parser.add_argument("--out", required=True, type=output_file, help="rows of results (CSV)")
     return parser
 
 
@@ -152,7 +153,9 @@ def run_protocol(
     `rows_of` scores an answer.
     """
     parser = protocol_parser(description, settings_kind)
-    parser.add_argument("--predictions", required=True, help="what was answered for each test image (Parquet)")
+    parser.add_argument(
+        "--predictions", required=True, type=output_file, help="what was answered for each test image (Parquet)"
+    )
     options = parser.parse_args(argv)
     settings = read_recipe(settings_kind, options.recipe)
     features = load_features(options.features, ("train_accepted", "test_accepted", *extras))

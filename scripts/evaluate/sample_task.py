@@ -19,6 +19,7 @@ from scripts.evaluate.settings import SampleTaskSettings
 from scripts.evaluate.views import ahead, load_pixels
 from scripts.lib.draws import rank
 from scripts.lib.errors import UserError
+from scripts.lib.flags import input_file, output_file, outside_data
 from scripts.lib.images import Pixels, centre_view
 from scripts.lib.labelled_sample import LabelledSample, write_sample
 from scripts.lib.recipe import read_recipe
@@ -72,10 +73,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run the step."""
     parser = step_parser(__doc__)
     parser.add_argument("--recipe", required=True, help="JSON of SampleTaskSettings")
-    parser.add_argument("--items", required=True, help="table of `list_task`")
-    parser.add_argument("--paths", nargs="*", default=[], help="values of the task's path keys, in order")
+    parser.add_argument("--items", required=True, type=input_file, help="table of `list_task`")
+    parser.add_argument(
+        "--paths", nargs="*", default=[], type=outside_data, help="values of the task's path keys, in order"
+    )
     parser.add_argument("--threads", required=True, type=int, help="threads that decode images")
-    parser.add_argument("--out", required=True, help="pixels and labels (safetensors)")
+    parser.add_argument("--out", required=True, type=output_file, help="pixels and labels (safetensors)")
     options = parser.parse_args(argv)
     settings = read_recipe(SampleTaskSettings, options.recipe)
     kind = importlib.import_module(f"scripts.evaluate.tasks.{settings.task.kind}")

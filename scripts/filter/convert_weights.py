@@ -19,6 +19,7 @@ import torch
 from scripts.filter.retinaface_network import load_network
 from scripts.filter.settings import ConvertWeightsSettings
 from scripts.lib.files import replacing
+from scripts.lib.flags import input_file, output_file
 from scripts.lib.recipe import read_recipe
 from scripts.lib.step import run_step, step_parser
 
@@ -65,8 +66,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run the step."""
     parser = step_parser(__doc__)
     parser.add_argument("--recipe", required=True, help="JSON of ConvertWeightsSettings")
-    parser.add_argument("--weights", required=True, type=Path, help="state dict that `fetch_weights` has checked")
-    parser.add_argument("--out", required=True, type=Path, help="ONNX file to write")
+    parser.add_argument("--weights", required=True, type=input_file, help="state dict that `fetch_weights` has checked")
+    parser.add_argument("--out", required=True, type=output_file, help="ONNX file to write")
     arguments = parser.parse_args(argv)
     settings = read_recipe(ConvertWeightsSettings, arguments.recipe)
     torch.set_num_threads(1)

@@ -25,6 +25,7 @@ from scripts.filter.views import ManyViews
 from scripts.lib.accounting import account_for
 from scripts.lib.errors import UserError
 from scripts.lib.files import table_of, write_table
+from scripts.lib.flags import input_file, output_file
 from scripts.lib.images import Pixels
 from scripts.lib.reasons import FilterReason
 from scripts.lib.recipe import read_recipe
@@ -137,14 +138,18 @@ def run_detection(description: str | None, argv: Sequence[str] | None, target: T
     """Parse the flags of a detection step, measure the part and write DETECTIONS."""
     parser = step_parser(description)
     parser.add_argument("--recipe", required=True, help="JSON of DetectSettings")
-    parser.add_argument("--tar", required=True, type=Path, help="bytes of the part's images")
-    parser.add_argument("--status", required=True, type=Path, help="DOWNLOADS of the part")
-    parser.add_argument("--inspection", required=True, type=Path, help="INSPECTIONS of the part")
+    parser.add_argument("--tar", required=True, type=input_file, help="bytes of the part's images")
+    parser.add_argument("--status", required=True, type=input_file, help="DOWNLOADS of the part")
+    parser.add_argument("--inspection", required=True, type=input_file, help="INSPECTIONS of the part")
     parser.add_argument(
-        "--weights", nargs="*", default=[], help="checked weights file, none where the detector brings its own"
+        "--weights",
+        nargs="*",
+        default=[],
+        type=input_file,
+        help="checked weights file, none where the detector brings its own",
     )
     parser.add_argument("--threads", required=True, type=int, help="CPU threads of the network")
-    parser.add_argument("--out", required=True, type=Path, help="table to write")
+    parser.add_argument("--out", required=True, type=output_file, help="table to write")
     arguments = parser.parse_args(argv)
     write_table(arguments.out, measure_part(arguments, read_settings(arguments.recipe, target)))
     LOG.info("wrote %s", arguments.out)

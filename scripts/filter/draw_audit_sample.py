@@ -19,6 +19,7 @@ from scripts.filter.human_verdicts import by_reviewer, read_verdict_files
 from scripts.filter.settings import AuditSettings
 from scripts.lib.draws import rank
 from scripts.lib.files import table_of, write_json, write_table
+from scripts.lib.flags import input_file, output_file, outside_data
 from scripts.lib.reasons import FilterReason
 from scripts.lib.recipe import read_recipe
 from scripts.lib.step import run_step, step_parser
@@ -64,10 +65,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run the step."""
     parser = step_parser(__doc__)
     parser.add_argument("--recipe", required=True, help="JSON of filter.audit")
-    parser.add_argument("--selection", required=True, type=Path, help="SELECTION")
-    parser.add_argument("--audit-verdicts", required=True, help="the auditors' CSV or folder; empty for none")
-    parser.add_argument("--out", required=True, type=Path, help="AUDIT_SAMPLE to write")
-    parser.add_argument("--account", required=True, type=Path, help="JSON to write: population, sample, dropped since")
+    parser.add_argument("--selection", required=True, type=input_file, help="SELECTION")
+    parser.add_argument(
+        "--audit-verdicts", required=True, type=outside_data, help="the auditors' CSV or folder; empty for none"
+    )
+    parser.add_argument("--out", required=True, type=output_file, help="AUDIT_SAMPLE to write")
+    parser.add_argument(
+        "--account", required=True, type=output_file, help="JSON to write: population, sample, dropped since"
+    )
     flags = parser.parse_args(argv)
     settings = read_recipe(AuditSettings, flags.recipe)
     sample, available = draw_sample(population(flags.selection, found_by_audit(flags.audit_verdicts)), settings)

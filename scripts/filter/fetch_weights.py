@@ -13,6 +13,7 @@ from pathlib import Path
 from scripts.lib.errors import UserError
 from scripts.lib.fetch import fetch_file
 from scripts.lib.files import replacing, sha256_file
+from scripts.lib.flags import output_file, outside_data
 from scripts.lib.step import run_step, step_parser
 
 LOG = logging.getLogger(__name__)
@@ -77,12 +78,12 @@ def _expected(sha256: str) -> str:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the step."""
-    parser = step_parser(__doc__)
+    parser = step_parser(__doc__, asks_outside=True)
     parser.add_argument("--detector", required=True, help="name of the detector, for messages")
-    parser.add_argument("--path", required=True, help="local file, empty when --url is given")
+    parser.add_argument("--path", required=True, type=outside_data, help="local file, empty when --url is given")
     parser.add_argument("--url", required=True, help="address, empty when --path is given")
     parser.add_argument("--sha256", required=True, help="8 to 64 leading hexadecimal digits")
-    parser.add_argument("--out", required=True, type=Path, help="checked copy to write")
+    parser.add_argument("--out", required=True, type=output_file, help="checked copy to write")
     arguments = parser.parse_args(argv)
     if bool(arguments.path) == bool(arguments.url):
         raise UserError(

@@ -29,6 +29,7 @@ from scripts.filter.human_verdicts import (
     resolve,
 )
 from scripts.lib.files import write_csv, write_json
+from scripts.lib.flags import input_file, output_file, outside_data
 from scripts.lib.human_figures import ReviewFigures
 from scripts.lib.step import run_step, step_parser
 
@@ -131,12 +132,17 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run the step."""
     parser = step_parser(__doc__)
     parser.add_argument(
-        "--human-verdicts", required=True, help="CSV image_id,verdict,reviewer or folder; empty for none"
+        "--human-verdicts",
+        required=True,
+        type=outside_data,
+        help="CSV image_id,verdict,reviewer or folder; empty for none",
     )
-    parser.add_argument("--audit-verdicts", required=True, help="the auditors' CSV or folder; empty for none")
-    parser.add_argument("--candidates", nargs="*", default=[], help="CANDIDATES of all files")
-    parser.add_argument("--out", required=True, type=Path, help="CSV to write")
-    parser.add_argument("--figures", required=True, type=Path, help="JSON to write")
+    parser.add_argument(
+        "--audit-verdicts", required=True, type=outside_data, help="the auditors' CSV or folder; empty for none"
+    )
+    parser.add_argument("--candidates", nargs="*", default=[], type=input_file, help="CANDIDATES of all files")
+    parser.add_argument("--out", required=True, type=output_file, help="CSV to write")
+    parser.add_argument("--figures", required=True, type=output_file, help="JSON to write")
     flags = parser.parse_args(argv)
     reviews = read_verdict_files(Path(flags.human_verdicts)) if flags.human_verdicts else NOTHING
     audit = read_verdict_files(Path(flags.audit_verdicts), "filter.audit.verdicts") if flags.audit_verdicts else NOTHING

@@ -31,6 +31,7 @@ from scripts.lib.accounting import account_for
 from scripts.lib.duplicate_table import check_clusters
 from scripts.lib.errors import UserError
 from scripts.lib.files import read_tables, table_of, write_table
+from scripts.lib.flags import input_file, optional_input, output_file
 from scripts.lib.reasons import FilterReason
 from scripts.lib.recipe import read_recipe
 from scripts.lib.step import run_step, step_parser
@@ -198,14 +199,20 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = step_parser(__doc__)
     parser.add_argument("--recipe", required=True, help="JSON of JudgeSettings")
     parser.add_argument("--part", required=True, help="name of the partition")
-    parser.add_argument("--candidates", nargs="*", default=[], help="CANDIDATES of all files")
-    parser.add_argument("--status", required=True, type=Path, help="DOWNLOADS of the part")
-    parser.add_argument("--inspection", required=True, type=Path, help="INSPECTIONS of the part")
-    parser.add_argument("--duplicates", required=True, type=Path, help="DUPLICATES of all parts")
-    parser.add_argument("--faces", nargs="*", default=[], help="DETECTIONS at <detector>/<part>.parquet")
-    parser.add_argument("--people", nargs="*", default=[], help="DETECTIONS at <detector>/<part>.parquet")
-    parser.add_argument("--human-verdicts", required=True, help="CSV image_id,verdict,reviewer; empty for none")
-    parser.add_argument("--out", required=True, type=Path, help="table to write")
+    parser.add_argument("--candidates", nargs="*", default=[], type=input_file, help="CANDIDATES of all files")
+    parser.add_argument("--status", required=True, type=input_file, help="DOWNLOADS of the part")
+    parser.add_argument("--inspection", required=True, type=input_file, help="INSPECTIONS of the part")
+    parser.add_argument("--duplicates", required=True, type=input_file, help="DUPLICATES of all parts")
+    parser.add_argument(
+        "--faces", nargs="*", default=[], type=input_file, help="DETECTIONS at <detector>/<part>.parquet"
+    )
+    parser.add_argument(
+        "--people", nargs="*", default=[], type=input_file, help="DETECTIONS at <detector>/<part>.parquet"
+    )
+    parser.add_argument(
+        "--human-verdicts", required=True, type=optional_input, help="CSV image_id,verdict,reviewer; empty for none"
+    )
+    parser.add_argument("--out", required=True, type=output_file, help="table to write")
     arguments = parser.parse_args(argv)
     settings = read_recipe(JudgeSettings, arguments.recipe)
     paths = [path for path in arguments.candidates if path]

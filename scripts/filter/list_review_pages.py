@@ -10,6 +10,7 @@ from pathlib import Path
 
 from scripts.filter.review_template import LIST
 from scripts.lib.files import write_text
+from scripts.lib.flags import input_file, output_file
 from scripts.lib.html_page import page_environment, page_policy, source_hash
 from scripts.lib.page_style import BASE_CSS
 from scripts.lib.step import run_step, step_parser
@@ -64,9 +65,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run the step."""
     parser = step_parser(__doc__)
     parser.add_argument("--title", required=True, help="of the dataset")
-    parser.add_argument("--reviews", nargs="*", default=[], type=Path, help="JSON of write_review_page, all parts")
-    parser.add_argument("--audits", nargs="*", default=[], type=Path, help="JSON of write_audit_page")
-    parser.add_argument("--out", required=True, type=Path, help="HTML to write")
+    parser.add_argument(
+        "--reviews", nargs="*", default=[], type=input_file, help="JSON of write_review_page, all parts"
+    )
+    parser.add_argument("--audits", nargs="*", default=[], type=input_file, help="JSON of write_audit_page")
+    parser.add_argument("--out", required=True, type=output_file, help="HTML to write")
     flags = parser.parse_args(argv)
     reviews, audits = (read_pages(paths, flags.out.parent) for paths in (flags.reviews, flags.audits))
     values = {

@@ -21,6 +21,7 @@ from scripts.filter.settings import AuditSettings
 from scripts.lib.binomial import two_sided, upper_bound
 from scripts.lib.errors import UserError
 from scripts.lib.files import write_json
+from scripts.lib.flags import input_file, output_file, outside_data
 from scripts.lib.human_figures import LeakRate, leak_sentence
 from scripts.lib.recipe import read_recipe
 from scripts.lib.step import run_step, step_parser
@@ -69,10 +70,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run the step."""
     parser = step_parser(__doc__)
     parser.add_argument("--recipe", required=True, help="JSON of filter.audit")
-    parser.add_argument("--sample", required=True, type=Path, help="AUDIT_SAMPLE")
-    parser.add_argument("--account", required=True, type=Path, help="JSON of draw_audit_sample")
-    parser.add_argument("--audit-verdicts", required=True, help="the auditors' CSV or folder; empty for none")
-    parser.add_argument("--out", required=True, type=Path, help="JSON to write")
+    parser.add_argument("--sample", required=True, type=input_file, help="AUDIT_SAMPLE")
+    parser.add_argument("--account", required=True, type=input_file, help="JSON of draw_audit_sample")
+    parser.add_argument(
+        "--audit-verdicts", required=True, type=outside_data, help="the auditors' CSV or folder; empty for none"
+    )
+    parser.add_argument("--out", required=True, type=output_file, help="JSON to write")
     flags = parser.parse_args(argv)
     settings = read_recipe(AuditSettings, flags.recipe)
     sample = pq.read_table(flags.sample, columns=["image_id"])["image_id"].to_pylist()

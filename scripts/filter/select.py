@@ -26,6 +26,7 @@ from scripts.lib.accounting import Account, account_for, add_accounts, check_acc
 from scripts.lib.draws import rank
 from scripts.lib.errors import UserError
 from scripts.lib.files import ROW_GROUP_ROWS, read_tables, replacing
+from scripts.lib.flags import input_file, output_file
 from scripts.lib.reasons import DownloadReason
 from scripts.lib.recipe import read_recipe
 from scripts.lib.step import run_step, step_parser
@@ -188,10 +189,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run the step."""
     parser = step_parser(__doc__)
     parser.add_argument("--recipe", required=True, help="JSON of SelectSettings")
-    parser.add_argument("--candidates", nargs="*", default=[], help="CANDIDATES of all files")
-    parser.add_argument("--inspections", nargs="*", default=[], help="INSPECTIONS, <part>.parquet")
-    parser.add_argument("--verdicts", nargs="*", default=[], help="VERDICTS, <part>.parquet")
-    parser.add_argument("--out", required=True, type=Path, help="table to write")
+    parser.add_argument("--candidates", nargs="*", default=[], type=input_file, help="CANDIDATES of all files")
+    parser.add_argument("--inspections", nargs="*", default=[], type=input_file, help="INSPECTIONS, <part>.parquet")
+    parser.add_argument("--verdicts", nargs="*", default=[], type=input_file, help="VERDICTS, <part>.parquet")
+    parser.add_argument("--out", required=True, type=output_file, help="table to write")
     arguments = parser.parse_args(argv)
     settings = read_recipe(SelectSettings, arguments.recipe)
     candidates = [path for path in arguments.candidates if path]

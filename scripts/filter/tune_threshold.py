@@ -34,6 +34,7 @@ from scripts.filter.tuned_tables import points_lines, points_rows, rules_text
 from scripts.lib.errors import UserError
 from scripts.lib.figure_style import write_figure
 from scripts.lib.files import read_tables, write_csv, write_text
+from scripts.lib.flags import input_file, output_file, outside_data
 from scripts.lib.reasons import FilterReason
 from scripts.lib.recipe import read_recipe, write_recipe
 from scripts.lib.step import run_step, step_parser
@@ -201,16 +202,24 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run the step."""
     parser = step_parser(__doc__)
     parser.add_argument("--recipe", required=True, help="JSON of TuneSettings")
-    parser.add_argument("--labels", required=True, type=Path, help="CSV of labelled images")
-    parser.add_argument("--candidates", nargs="*", default=[], help="CANDIDATES, when labels name places in a source")
-    parser.add_argument("--inspections", nargs="*", default=[], help="INSPECTIONS of all parts")
-    parser.add_argument("--faces", nargs="*", default=[], help="DETECTIONS at <detector>/<part>.parquet")
-    parser.add_argument("--people", nargs="*", default=[], help="DETECTIONS at <detector>/<part>.parquet")
-    parser.add_argument("--figures", required=True, type=Path, help="JSON: everything, for the report")
-    parser.add_argument("--points", required=True, type=Path, help="CSV: the operating points")
-    parser.add_argument("--rules", required=True, type=Path, help="YAML: the committees as rules, to be copied by hand")
-    parser.add_argument("--png", required=True, type=Path, help="the curves as a picture")
-    parser.add_argument("--svg", required=True, type=Path, help="the same as a drawing")
+    parser.add_argument("--labels", required=True, type=outside_data, help="CSV of labelled images")
+    parser.add_argument(
+        "--candidates", nargs="*", default=[], type=input_file, help="CANDIDATES, when labels name places in a source"
+    )
+    parser.add_argument("--inspections", nargs="*", default=[], type=input_file, help="INSPECTIONS of all parts")
+    parser.add_argument(
+        "--faces", nargs="*", default=[], type=input_file, help="DETECTIONS at <detector>/<part>.parquet"
+    )
+    parser.add_argument(
+        "--people", nargs="*", default=[], type=input_file, help="DETECTIONS at <detector>/<part>.parquet"
+    )
+    parser.add_argument("--figures", required=True, type=output_file, help="JSON: everything, for the report")
+    parser.add_argument("--points", required=True, type=output_file, help="CSV: the operating points")
+    parser.add_argument(
+        "--rules", required=True, type=output_file, help="YAML: the committees as rules, to be copied by hand"
+    )
+    parser.add_argument("--png", required=True, type=output_file, help="the curves as a picture")
+    parser.add_argument("--svg", required=True, type=output_file, help="the same as a drawing")
     arguments = parser.parse_args(argv)
     settings = read_recipe(TuneSettings, arguments.recipe)
     sample, unseen = read_sample(arguments, settings)

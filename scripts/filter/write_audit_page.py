@@ -18,6 +18,7 @@ from scripts.filter.review_page import Page, page_html
 from scripts.filter.settings import WriteAuditPageSettings
 from scripts.lib.errors import UserError
 from scripts.lib.files import write_json, write_text
+from scripts.lib.flags import input_file, output_file
 from scripts.lib.recipe import read_recipe
 from scripts.lib.step import run_step, step_parser
 
@@ -54,11 +55,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run the step."""
     parser = step_parser(__doc__)
     parser.add_argument("--recipe", required=True, help="JSON of WriteAuditPageSettings")
-    parser.add_argument("--sample", required=True, type=Path, help="AUDIT_SAMPLE")
-    parser.add_argument("--tars", required=True, nargs="+", type=Path, help="bytes of each part, <part>.tar")
-    parser.add_argument("--statuses", required=True, nargs="+", type=Path, help="DOWNLOADS, <part>.parquet")
-    parser.add_argument("--pages", required=True, nargs="+", type=Path, help="HTML files to write")
-    parser.add_argument("--account", required=True, type=Path, help="JSON to write: images on each page")
+    parser.add_argument("--sample", required=True, type=input_file, help="AUDIT_SAMPLE")
+    parser.add_argument("--tars", required=True, nargs="+", type=input_file, help="bytes of each part, <part>.tar")
+    parser.add_argument("--statuses", required=True, nargs="+", type=input_file, help="DOWNLOADS, <part>.parquet")
+    parser.add_argument("--pages", required=True, nargs="+", type=output_file, help="HTML files to write")
+    parser.add_argument("--account", required=True, type=output_file, help="JSON to write: images on each page")
     flags = parser.parse_args(argv)
     settings = read_recipe(WriteAuditPageSettings, flags.recipe)
     rows = pq.read_table(flags.sample).sort_by("position").to_pylist()

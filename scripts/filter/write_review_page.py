@@ -20,6 +20,7 @@ from scripts.filter.review_page import Detector, Page, page_html
 from scripts.filter.settings import WriteReviewPageSettings
 from scripts.lib.errors import UserError
 from scripts.lib.files import read_tables, write_json, write_text
+from scripts.lib.flags import input_file, optional_input, output_file
 from scripts.lib.reasons import FilterReason
 from scripts.lib.recipe import read_recipe
 from scripts.lib.step import run_step, step_parser
@@ -95,16 +96,24 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = step_parser(__doc__)
     parser.add_argument("--recipe", required=True, help="JSON of WriteReviewPageSettings")
     parser.add_argument("--part", required=True, help="name of the partition")
-    parser.add_argument("--candidates", nargs="*", default=[], help="CANDIDATES of all files")
-    parser.add_argument("--verdicts", required=True, type=Path, help="VERDICTS of the part")
-    parser.add_argument("--selection", required=True, help="SELECTION, when kept images are reviewed; else empty")
-    parser.add_argument("--human", required=True, type=Path, help="CSV of gather_human_verdicts")
-    parser.add_argument("--tar", required=True, type=Path, help="bytes of the part")
-    parser.add_argument("--status", required=True, type=Path, help="DOWNLOADS of the part")
-    parser.add_argument("--faces", nargs="*", default=[], type=Path, help="DETECTIONS at <detector>/<part>.parquet")
-    parser.add_argument("--people", nargs="*", default=[], type=Path, help="DETECTIONS at <detector>/<part>.parquet")
-    parser.add_argument("--pages", required=True, nargs="+", type=Path, help="HTML files to write, <part>-<page>.html")
-    parser.add_argument("--account", required=True, type=Path, help="JSON to write: images on each page")
+    parser.add_argument("--candidates", nargs="*", default=[], type=input_file, help="CANDIDATES of all files")
+    parser.add_argument("--verdicts", required=True, type=input_file, help="VERDICTS of the part")
+    parser.add_argument(
+        "--selection", required=True, type=optional_input, help="SELECTION, when kept images are reviewed; else empty"
+    )
+    parser.add_argument("--human", required=True, type=input_file, help="CSV of gather_human_verdicts")
+    parser.add_argument("--tar", required=True, type=input_file, help="bytes of the part")
+    parser.add_argument("--status", required=True, type=input_file, help="DOWNLOADS of the part")
+    parser.add_argument(
+        "--faces", nargs="*", default=[], type=input_file, help="DETECTIONS at <detector>/<part>.parquet"
+    )
+    parser.add_argument(
+        "--people", nargs="*", default=[], type=input_file, help="DETECTIONS at <detector>/<part>.parquet"
+    )
+    parser.add_argument(
+        "--pages", required=True, nargs="+", type=output_file, help="HTML files to write, <part>-<page>.html"
+    )
+    parser.add_argument("--account", required=True, type=output_file, help="JSON to write: images on each page")
     flags = parser.parse_args(argv)
     settings = read_recipe(WriteReviewPageSettings, flags.recipe)
     asked: list[Asked] = []

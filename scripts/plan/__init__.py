@@ -15,7 +15,7 @@ from scripts.lib.recipe import write_recipe
 from scripts.plan.curate import CuratePlan
 from scripts.plan.filter import FilterPlan, ShardPlan
 from scripts.plan.finetune import FinetunePlan
-from scripts.plan.outside import make_steps_runnable, present
+from scripts.plan.outside import make_steps_runnable, pins_digest, present
 from scripts.plan.pretrain import PretrainPlan
 from scripts.plan.review import ReviewPlan, present_csvs
 from scripts.report.settings import WriteReportSettings
@@ -66,12 +66,22 @@ class Plan(CuratePlan, FilterPlan, ReviewPlan, ShardPlan, PretrainPlan, Finetune
         )
 
     def code(
-        self, step: str, package: str = "", kinds: Iterable[str] = (), encoder: str = "", backend: str = ""
+        self,
+        step: str,
+        environment: str,
+        package: str = "",
+        kinds: Iterable[str] = (),
+        *,
+        encoder: str = "",
+        backend: str = "",
     ) -> str:
-        """Return the fingerprint of a step and of what it loads by name.
+        """Return what a step runs: `<fingerprint> <module>... env:<name>:<digest>`.
+
+        The fingerprint covers the modules named after it; the digest covers what envs/<name>.yaml pins.
 
         Args:
             step: the step's module, e.g. `pretrain.train`.
+            environment: name of the file in envs/ that the rule names, too.
             package: where it finds its `kinds`, e.g. `pretrain.methods`.
             kinds: those that the rule uses.
             encoder: name of a network, whose family counts.
@@ -80,4 +90,6 @@ class Plan(CuratePlan, FilterPlan, ReviewPlan, ShardPlan, PretrainPlan, Finetune
         loaded = [f"{package}.{kind}" for kind in sorted(kinds)]
         loaded += [f"lib.architectures.{family_of(encoder)}"] if encoder else []
         loaded += [f"pretrain.backends.{backend}"] if backend else []
-        return code_hash(f"scripts.{step}", *(f"scripts.{name}" for name in loaded))
+        modules = [step, *loaded]
+        fingerprint = code_hash(*(f"scripts.{name}" for name in modules))
+        return " ".join([fingerprint, *modules, f"env:{environment}:{pins_digest(environment)}"])

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from scripts.lib.errors import UserError
 from scripts.lib.files import write_json
+from scripts.lib.flags import input_file, output_file
 from scripts.lib.recipe import read_recipe
 from scripts.lib.step import run_step, step_parser
 from scripts.pretrain.diagnosis import diagnose, worst
@@ -47,9 +48,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run the step."""
     parser = step_parser(__doc__)
     parser.add_argument("--recipe", required=True, help="JSON of the run's settings, as `train` gets it")
-    parser.add_argument("--metrics", type=Path, required=True, help="metrics.csv of the run")
-    parser.add_argument("--monitor", type=Path, required=True, help="monitor.csv of the run")
-    parser.add_argument("--out", type=Path, required=True, help="JSON: level, findings, the worst first")
+    parser.add_argument("--metrics", type=input_file, required=True, help="metrics.csv of the run")
+    parser.add_argument("--monitor", type=input_file, required=True, help="monitor.csv of the run")
+    parser.add_argument("--out", type=output_file, required=True, help="JSON: level, findings, the worst first")
     args = parser.parse_args(argv)
     run = read_recipe(TrainSettings, args.recipe).run
     metrics, monitor = read_columns(args.metrics, NEEDED), read_columns(args.monitor, ("step", "rank_me"))

@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from scripts.lib.accounting import Account, check_account
 from scripts.lib.errors import UserError
 from scripts.lib.files import ROW_GROUP_ROWS, replacing, table_of
+from scripts.lib.flags import output_file
 from scripts.lib.reasons import InspectionReason
 from scripts.lib.recipe import read_recipe
 from scripts.lib.step import run_step, step_parser
@@ -121,11 +122,11 @@ def _check_usable(images: ImageSet, root: Path, tally: Tally) -> None:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Index one set."""
-    parser = step_parser(__doc__)
+    parser = step_parser(__doc__, asks_outside=True)
     parser.add_argument("--recipe", required=True, help="JSON of IndexImagesSettings")
     parser.add_argument("--root", required=True, type=Path, help="the set's folder, `path` in the config")
     parser.add_argument("--threads", type=int, default=1, help="processes that decode")
-    parser.add_argument("--out", required=True, type=Path, help="the index to write (Parquet)")
+    parser.add_argument("--out", required=True, type=output_file, help="the index to write (Parquet)")
     flags = parser.parse_args(argv)
     settings = read_recipe(IndexImagesSettings, flags.recipe)
     images = settings.images

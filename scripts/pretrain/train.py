@@ -29,6 +29,7 @@ from scripts.lib.encoders import IMAGENET_MEAN, IMAGENET_STD, save_encoder
 from scripts.lib.errors import UserError
 from scripts.lib.files import remove_leftovers
 from scripts.lib.fingerprint import code_hash
+from scripts.lib.flags import input_file, optional_input, output_file, varying_file
 from scripts.lib.heads import save_head
 from scripts.lib.lock import held
 from scripts.lib.recipe import canonical_json, read_recipe
@@ -144,23 +145,30 @@ def train_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     parser = step_parser(__doc__)
     parser.add_argument("--recipe", required=True, help="TrainSettings as JSON")
-    parser.add_argument("--shards", nargs="*", default=[], type=Path)
-    parser.add_argument("--indexes", nargs="*", default=[], type=Path, help="of the shards, or of the image set alone")
+    parser.add_argument("--shards", nargs="*", default=[], type=input_file)
+    parser.add_argument(
+        "--indexes", nargs="*", default=[], type=input_file, help="of the shards, or of the image set alone"
+    )
     parser.add_argument("--root", default="", help="the folder of the run's image set; empty: the shards")
     parser.add_argument("--threads", required=True, type=int, help="of what this starts: each device has one, its loaders more")
     parser.add_argument("--devices", default=1, type=int, help="GPUs of a node; one process each")
     parser.add_argument("--nodes", default=1, type=int, help="more than one: start it by srun or torchrun")
     parser.add_argument("--accelerator", default="auto", choices=["auto", "cpu"], help="auto: GPUs where there are any")
-    parser.add_argument("--encoder", required=True, type=Path)
-    parser.add_argument("--untrained", required=True, type=Path, help="the encoder before the first step")
-    parser.add_argument("--head", required=True, type=Path, help="the projection head, for figures after it")
-    parser.add_argument("--cost", required=True, type=Path, help="what the run took (JSON)")
-    parser.add_argument("--metrics", required=True, type=Path)
-    parser.add_argument("--trace", required=True, type=Path, help="digests of images, weights and optimiser")
+    parser.add_argument("--encoder", required=True, type=output_file)
+    parser.add_argument("--untrained", required=True, type=output_file, help="the encoder before the first step")
+    parser.add_argument("--head", required=True, type=output_file, help="the projection head, for figures after it")
+    parser.add_argument("--cost", required=True, type=varying_file, help="what the run took (JSON)")
+    parser.add_argument("--metrics", required=True, type=output_file)
+    parser.add_argument("--trace", required=True, type=output_file, help="digests of images, weights and optimiser")
     parser.add_argument("--monitor-recipe", default="", help="MonitorSettings as JSON; empty = the run is not watched")
-    parser.add_argument("--monitor-sample", default="", help="what sample_task wrote, where the monitor names a task")
-    parser.add_argument("--monitor", required=True, type=Path, help="table of what the monitor saw")
-    parser.add_argument("--views", required=True, type=Path, help="picture of one batch's views")
+    parser.add_argument(
+        "--monitor-sample",
+        default="",
+        type=optional_input,
+        help="what sample_task wrote, where the monitor names a task",
+    )
+    parser.add_argument("--monitor", required=True, type=output_file, help="table of what the monitor saw")
+    parser.add_argument("--views", required=True, type=output_file, help="picture of one batch's views")
     parser.add_argument("--watch-folder", type=Path, help="for speed.csv and TensorBoard's files")
     parser.add_argument("--log", type=Path, help="also write the log to this file; the terminal keeps its bar")
     return parser

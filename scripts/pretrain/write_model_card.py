@@ -20,6 +20,7 @@ from pydantic import ValidationError
 
 from scripts.lib.errors import UserError
 from scripts.lib.files import sha256_file, write_text
+from scripts.lib.flags import input_file, optional_input, varying_file
 from scripts.lib.human_figures import LeakRate, read_figures
 from scripts.lib.identity import content_digest
 from scripts.lib.markdown import markdown_table, markdown_text
@@ -134,12 +135,19 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Parse flags, read, write the card."""
     parser = step_parser(__doc__)
     parser.add_argument("--recipe", required=True, help="WriteModelCardSettings as JSON")
-    parser.add_argument("--encoder", required=True, type=Path)
-    parser.add_argument("--head", required=True, type=Path)
-    parser.add_argument("--cost", required=True, type=Path, help="cost.json")
-    parser.add_argument("--metadata", required=True, help="metadata of the shards; empty for an image set")
-    parser.add_argument("--leak-rate", required=True, help="JSON of measure_leak_rate; empty when there is no audit")
-    parser.add_argument("--out", required=True, type=Path)
+    parser.add_argument("--encoder", required=True, type=input_file)
+    parser.add_argument("--head", required=True, type=input_file)
+    parser.add_argument("--cost", required=True, type=input_file, help="cost.json")
+    parser.add_argument(
+        "--metadata", required=True, type=optional_input, help="metadata of the shards; empty for an image set"
+    )
+    parser.add_argument(
+        "--leak-rate",
+        required=True,
+        type=optional_input,
+        help="JSON of measure_leak_rate; empty when there is no audit",
+    )
+    parser.add_argument("--out", required=True, type=varying_file)
     flags = parser.parse_args(argv)
     card = read_recipe(WriteModelCardSettings, flags.recipe)
     about = read_about(flags.encoder)

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from scripts.lib.accounting import Account, add_accounts, check_account
 from scripts.lib.errors import UserError
 from scripts.lib.files import write_json
+from scripts.lib.flags import input_file, output_file
 from scripts.lib.reasons import all_reasons
 from scripts.lib.selection_table import count_selection
 from scripts.lib.step import run_step, step_parser
@@ -88,11 +89,15 @@ def join_funnel(accounts: Iterable[Account], selection: Counter[str]) -> Account
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the step."""
     parser = step_parser(__doc__)
-    parser.add_argument("--accounts", type=Path, nargs="+", required=True, help="JSON accounts of select_candidates")
-    parser.add_argument("--candidates", type=Path, nargs="+", required=True, help="tables of select_candidates")
-    parser.add_argument("--rejected", type=Path, nargs="+", required=True, help="tables of rows that it turned away")
-    parser.add_argument("--selection", type=Path, required=True, help="table of select")
-    parser.add_argument("--out", type=Path, required=True, help="JSON")
+    parser.add_argument(
+        "--accounts", type=input_file, nargs="+", required=True, help="JSON accounts of select_candidates"
+    )
+    parser.add_argument("--candidates", type=input_file, nargs="+", required=True, help="tables of select_candidates")
+    parser.add_argument(
+        "--rejected", type=input_file, nargs="+", required=True, help="tables of rows that it turned away"
+    )
+    parser.add_argument("--selection", type=input_file, required=True, help="table of select")
+    parser.add_argument("--out", type=output_file, required=True, help="JSON")
     args = parser.parse_args(argv)
     accounts = read_accounts(args.accounts, args.candidates, args.rejected)
     funnel = join_funnel(accounts, count_selection(args.selection))

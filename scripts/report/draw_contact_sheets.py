@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from scripts.lib.draws import rank
 from scripts.lib.errors import UserError
 from scripts.lib.files import write_bytes
+from scripts.lib.flags import input_file, output_file
 from scripts.lib.plain_text import printable
 from scripts.lib.reasons import FilterReason
 from scripts.lib.recipe import read_recipe
@@ -156,11 +157,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run the step."""
     parser = step_parser(__doc__)
     parser.add_argument("--recipe", required=True, help="JSON of report.contact_sheets")
-    parser.add_argument("--selection", type=Path, required=True, help="table of select")
-    parser.add_argument("--tars", type=Path, nargs="+", required=True, help="bytes of each part, <part>.tar")
-    parser.add_argument("--statuses", type=Path, nargs="+", required=True, help="tables of download, <part>.parquet")
-    parser.add_argument("--faces", type=Path, nargs="*", default=[], help="tables of detect_faces, <part>.parquet each")
-    parser.add_argument("--sheets", type=Path, nargs="+", required=True, help="PNGs, named kept or by a reason")
+    parser.add_argument("--selection", type=input_file, required=True, help="table of select")
+    parser.add_argument("--tars", type=input_file, nargs="+", required=True, help="bytes of each part, <part>.tar")
+    parser.add_argument(
+        "--statuses", type=input_file, nargs="+", required=True, help="tables of download, <part>.parquet"
+    )
+    parser.add_argument(
+        "--faces", type=input_file, nargs="*", default=[], help="tables of detect_faces, <part>.parquet each"
+    )
+    parser.add_argument("--sheets", type=output_file, nargs="+", required=True, help="PNGs, named kept or by a reason")
     args = parser.parse_args(argv)
     settings = read_recipe(ContactSheetSettings, args.recipe)
     names = [path.stem for path in args.sheets]

@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 
 from scripts.lib.errors import UserError
 from scripts.lib.figure_style import INK, LOSS, MAIN, MUTED, SECOND, styled, write_figure
+from scripts.lib.flags import input_file, output_file
 from scripts.lib.recipe import read_recipe
 from scripts.lib.step import run_step, step_parser
 from scripts.pretrain.settings import Run, TrainSettings
@@ -216,10 +217,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run the step."""
     parser = step_parser(__doc__)
     parser.add_argument("--recipe", required=True, help="JSON of the run's settings, as `train` gets it")
-    parser.add_argument("--metrics", type=Path, required=True, help="metrics.csv of the run")
-    parser.add_argument("--monitor", type=Path, required=True, help="monitor.csv of the run")
-    parser.add_argument("--png", type=Path, required=True, help="picture")
-    parser.add_argument("--svg", type=Path, required=True, help="the same as a drawing")
+    parser.add_argument("--metrics", type=input_file, required=True, help="metrics.csv of the run")
+    parser.add_argument("--monitor", type=input_file, required=True, help="monitor.csv of the run")
+    parser.add_argument("--png", type=output_file, required=True, help="picture")
+    parser.add_argument("--svg", type=output_file, required=True, help="the same as a drawing")
     args = parser.parse_args(argv)
     run = read_recipe(TrainSettings, args.recipe).run
     metrics, looks = read_metrics(args.metrics), read_looks(args.monitor)

@@ -22,6 +22,7 @@ from scripts.lib.draws import rank
 from scripts.lib.duplicate_table import check_clusters
 from scripts.lib.errors import UserError
 from scripts.lib.files import write_bytes, write_csv
+from scripts.lib.flags import input_file, output_file
 from scripts.lib.reasons import FilterReason
 from scripts.lib.recipe import read_recipe
 from scripts.lib.sheet import Tile, draw_sheet, encode_sheet
@@ -160,14 +161,20 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run the step."""
     parser = step_parser(__doc__)
     parser.add_argument("--recipe", required=True, help="JSON of report.contact_sheets")
-    parser.add_argument("--duplicates", type=Path, required=True, help="table of deduplicate")
-    parser.add_argument("--selection", type=Path, required=True, help="table of select")
-    parser.add_argument("--tars", type=Path, nargs="+", required=True, help="bytes of each part, <part>.tar")
-    parser.add_argument("--statuses", type=Path, nargs="+", required=True, help="tables of download, <part>.parquet")
-    parser.add_argument("--faces", type=Path, nargs="*", default=[], help="tables of detect_faces, <part>.parquet each")
-    parser.add_argument("--sheets", type=Path, nargs=2, required=True, help=f"PNGs, {FARTHEST}.png and {BY_LOT}.png")
-    parser.add_argument("--clusters", type=Path, required=True, help="CSV of all clusters")
-    parser.add_argument("--figures", type=Path, required=True, help="JSON: how many clusters and copies")
+    parser.add_argument("--duplicates", type=input_file, required=True, help="table of deduplicate")
+    parser.add_argument("--selection", type=input_file, required=True, help="table of select")
+    parser.add_argument("--tars", type=input_file, nargs="+", required=True, help="bytes of each part, <part>.tar")
+    parser.add_argument(
+        "--statuses", type=input_file, nargs="+", required=True, help="tables of download, <part>.parquet"
+    )
+    parser.add_argument(
+        "--faces", type=input_file, nargs="*", default=[], help="tables of detect_faces, <part>.parquet each"
+    )
+    parser.add_argument(
+        "--sheets", type=output_file, nargs=2, required=True, help=f"PNGs, {FARTHEST}.png and {BY_LOT}.png"
+    )
+    parser.add_argument("--clusters", type=output_file, required=True, help="CSV of all clusters")
+    parser.add_argument("--figures", type=output_file, required=True, help="JSON: how many clusters and copies")
     args = parser.parse_args(argv)
     settings = read_recipe(ContactSheetSettings, args.recipe)
     duplicates = pq.read_table(args.duplicates)

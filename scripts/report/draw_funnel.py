@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from scripts.lib.accounting import Account
 from scripts.lib.figure_style import LOSS, MAIN, MUTED, styled, write_figure
+from scripts.lib.flags import input_file, output_file
 from scripts.lib.step import run_step, step_parser
 from scripts.report.accounts import read_funnel
 from scripts.report.number_text import count, share
@@ -107,9 +107,9 @@ def _draw_row(axes: Axes, row: int, name: str, rows: tuple[int, int]) -> None:
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the step."""
     parser = step_parser(__doc__)
-    parser.add_argument("--funnel", type=Path, required=True, help="JSON of count_funnel")
-    parser.add_argument("--png", type=Path, required=True, help="picture")
-    parser.add_argument("--svg", type=Path, required=True, help="the same as a drawing")
+    parser.add_argument("--funnel", type=input_file, required=True, help="JSON of count_funnel")
+    parser.add_argument("--png", type=output_file, required=True, help="picture")
+    parser.add_argument("--svg", type=output_file, required=True, help="the same as a drawing")
     args = parser.parse_args(argv)
     account = read_funnel(args.funnel)
     description = describe_funnel(account)

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from matplotlib.figure import Figure
 
 from scripts.lib.figure_style import MAIN, MUTED, PAPER, styled, write_figure
+from scripts.lib.flags import input_file, output_file
 from scripts.lib.selection_table import read_kept
 from scripts.lib.step import run_step, step_parser
 from scripts.report.number_text import count, share
@@ -86,9 +87,9 @@ def positions_figure(squares: Squares) -> Figure:
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the step."""
     parser = step_parser(__doc__)
-    parser.add_argument("--selection", type=Path, required=True, help="table of select")
-    parser.add_argument("--png", type=Path, required=True, help="picture")
-    parser.add_argument("--svg", type=Path, required=True, help="the same as a drawing")
+    parser.add_argument("--selection", type=input_file, required=True, help="table of select")
+    parser.add_argument("--png", type=output_file, required=True, help="picture")
+    parser.add_argument("--svg", type=output_file, required=True, help="the same as a drawing")
     args = parser.parse_args(argv)
     squares, images = count_squares(args.selection)
     description = describe_positions(squares, images)

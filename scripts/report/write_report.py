@@ -13,6 +13,7 @@ from pathlib import Path
 from scripts.lib.accounting import Account
 from scripts.lib.errors import UserError
 from scripts.lib.files import write_text
+from scripts.lib.flags import input_file, optional_input, output_file
 from scripts.lib.human_figures import LeakRate, ReviewFigures, read_figures
 from scripts.lib.plain_text import printable
 from scripts.lib.recipe import read_recipe
@@ -110,25 +111,38 @@ def report_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     parser = step_parser(__doc__)
     parser.add_argument("--recipe", required=True, help="JSON: title, detectors, rules, runs")
-    parser.add_argument("--funnel", type=Path, required=True, help="JSON of count_funnel")
-    parser.add_argument("--funnel-figure", type=Path, required=True, help="SVG of draw_funnel")
-    parser.add_argument("--curves", type=Path, nargs="*", default=[], help="SVGs of draw_curves, named by their run")
+    parser.add_argument("--funnel", type=input_file, required=True, help="JSON of count_funnel")
+    parser.add_argument("--funnel-figure", type=input_file, required=True, help="SVG of draw_funnel")
     parser.add_argument(
-        "--diagnoses", type=Path, nargs="*", default=[], help="JSON of diagnose_run, named by their run"
+        "--curves", type=input_file, nargs="*", default=[], help="SVGs of draw_curves, named by their run"
     )
-    parser.add_argument("--views", type=Path, nargs="*", default=[], help="PNGs of train, in the folder of their run")
-    parser.add_argument("--sheets", type=Path, nargs="*", default=[], help="PNGs of draw_contact_sheets")
-    parser.add_argument("--duplicates", type=Path, required=True, help="JSON of draw_duplicates")
-    parser.add_argument("--duplicate-sheets", type=Path, nargs="*", default=[], help="PNGs of draw_duplicates")
-    parser.add_argument("--results", type=Path, required=True, help="CSV of collect_results")
-    parser.add_argument("--maps", type=Path, nargs="*", default=[], help="PNGs of draw_embedding, <encoder>/<task>")
-    parser.add_argument("--selection", type=Path, required=True, help="table of select")
-    parser.add_argument("--positions", type=Path, required=True, help="SVG of draw_positions")
-    parser.add_argument("--reviews", type=Path, required=True, help="JSON of gather_human_verdicts")
-    parser.add_argument("--leak-rate", required=True, help="JSON of measure_leak_rate; empty when there is no audit")
-    parser.add_argument("--tuning", type=Path, nargs="*", default=[], help="JSON of tune_threshold, if it ran")
-    parser.add_argument("--tuning-figure", type=Path, nargs="*", default=[], help="SVG of tune_threshold, if it ran")
-    parser.add_argument("--out", type=Path, required=True, help="HTML")
+    parser.add_argument(
+        "--diagnoses", type=input_file, nargs="*", default=[], help="JSON of diagnose_run, named by their run"
+    )
+    parser.add_argument(
+        "--views", type=input_file, nargs="*", default=[], help="PNGs of train, in the folder of their run"
+    )
+    parser.add_argument("--sheets", type=input_file, nargs="*", default=[], help="PNGs of draw_contact_sheets")
+    parser.add_argument("--duplicates", type=input_file, required=True, help="JSON of draw_duplicates")
+    parser.add_argument("--duplicate-sheets", type=input_file, nargs="*", default=[], help="PNGs of draw_duplicates")
+    parser.add_argument("--results", type=input_file, required=True, help="CSV of collect_results")
+    parser.add_argument(
+        "--maps", type=input_file, nargs="*", default=[], help="PNGs of draw_embedding, <encoder>/<task>"
+    )
+    parser.add_argument("--selection", type=input_file, required=True, help="table of select")
+    parser.add_argument("--positions", type=input_file, required=True, help="SVG of draw_positions")
+    parser.add_argument("--reviews", type=input_file, required=True, help="JSON of gather_human_verdicts")
+    parser.add_argument(
+        "--leak-rate",
+        required=True,
+        type=optional_input,
+        help="JSON of measure_leak_rate; empty when there is no audit",
+    )
+    parser.add_argument("--tuning", type=input_file, nargs="*", default=[], help="JSON of tune_threshold, if it ran")
+    parser.add_argument(
+        "--tuning-figure", type=input_file, nargs="*", default=[], help="SVG of tune_threshold, if it ran"
+    )
+    parser.add_argument("--out", type=output_file, required=True, help="HTML")
     return parser
 
 

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from scripts.lib.accounting import Account
 from scripts.lib.errors import UserError
 from scripts.lib.files import read_tables, write_text
+from scripts.lib.flags import input_file, optional_input, output_file
 from scripts.lib.human_figures import LeakRate, read_figures
 from scripts.lib.recipe import read_recipe
 from scripts.lib.selection_table import count_selection
@@ -85,11 +86,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Parse flags, read, write the card."""
     parser = step_parser(__doc__)
     parser.add_argument("--recipe", required=True, help="WriteCardSettings as JSON")
-    parser.add_argument("--selection", required=True, type=Path)
-    parser.add_argument("--metadata", required=True, type=Path)
-    parser.add_argument("--indexes", nargs="*", default=[], type=Path, help="indexes of all shards")
-    parser.add_argument("--leak-rate", required=True, help="JSON of measure_leak_rate; empty when there is no audit")
-    parser.add_argument("--out", required=True, type=Path)
+    parser.add_argument("--selection", required=True, type=input_file)
+    parser.add_argument("--metadata", required=True, type=input_file)
+    parser.add_argument("--indexes", nargs="*", default=[], type=input_file, help="indexes of all shards")
+    parser.add_argument(
+        "--leak-rate",
+        required=True,
+        type=optional_input,
+        help="JSON of measure_leak_rate; empty when there is no audit",
+    )
+    parser.add_argument("--out", required=True, type=output_file)
     flags = parser.parse_args(argv)
     card = read_recipe(WriteCardSettings, flags.recipe)
 

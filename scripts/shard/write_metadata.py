@@ -15,13 +15,13 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from urllib.parse import quote_plus
 
 import pyarrow as pa
 
 from scripts.lib.errors import UserError
 from scripts.lib.files import read_tables, write_csv, write_table
+from scripts.lib.flags import input_file, output_file
 from scripts.lib.identity import shard_of
 from scripts.lib.recipe import read_recipe
 from scripts.lib.selection_table import read_kept
@@ -119,10 +119,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Parse flags, read, join, write both tables."""
     parser = step_parser(__doc__)
     parser.add_argument("--recipe", required=True, help="WriteShardsSettings as JSON")
-    parser.add_argument("--selection", required=True, type=Path)
-    parser.add_argument("--indexes", nargs="*", default=[], type=Path, help="indexes of all shards")
-    parser.add_argument("--pass-metadata", required=True, type=Path)
-    parser.add_argument("--metadata", required=True, type=Path)
+    parser.add_argument("--selection", required=True, type=input_file)
+    parser.add_argument("--indexes", nargs="*", default=[], type=input_file, help="indexes of all shards")
+    parser.add_argument("--pass-metadata", required=True, type=output_file)
+    parser.add_argument("--metadata", required=True, type=output_file)
     flags = parser.parse_args(argv)
     settings = read_recipe(WriteShardsSettings, flags.recipe)
 

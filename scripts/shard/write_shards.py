@@ -24,6 +24,7 @@ import pyarrow.parquet as pq
 
 from scripts.lib.errors import UserError
 from scripts.lib.files import replacing, table_of, write_table
+from scripts.lib.flags import input_file, output_file
 from scripts.lib.identity import shard_of
 from scripts.lib.images import EXTENSIONS, sniff_format
 from scripts.lib.recipe import read_recipe
@@ -185,13 +186,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = step_parser(__doc__)
     parser.add_argument("--recipe", required=True, help="WriteShardsSettings as JSON")
     parser.add_argument("--shard", required=True, help="name of the shard, five digits")
-    parser.add_argument("--selection", required=True, type=Path)
-    parser.add_argument("--tars", nargs="*", default=[], type=Path, help="tars of the parts that overlap the shard")
+    parser.add_argument("--selection", required=True, type=input_file)
     parser.add_argument(
-        "--statuses", nargs="*", default=[], type=Path, help="tables of downloads, in the order of --tars"
+        "--tars", nargs="*", default=[], type=input_file, help="tars of the parts that overlap the shard"
     )
-    parser.add_argument("--tar", required=True, type=Path)
-    parser.add_argument("--index", required=True, type=Path)
+    parser.add_argument(
+        "--statuses", nargs="*", default=[], type=input_file, help="tables of downloads, in the order of --tars"
+    )
+    parser.add_argument("--tar", required=True, type=output_file)
+    parser.add_argument("--index", required=True, type=output_file)
     flags = parser.parse_args(argv)
     settings = read_recipe(WriteShardsSettings, flags.recipe)
     if len(flags.tars) != len(flags.statuses):

@@ -119,7 +119,9 @@ def test_a_run_is_fingerprinted_with_its_own_method_and_family_of_encoders() -> 
     names = {path.name for path in code_files(*(f"scripts.{module}" for module in modules))}
     assert {"resnet.py", "moco_v2.py", "momentum.py"} <= names
     assert not {"vit.py", "dino.py", "swav.py", "simclr.py", "moco_v2_cld.py"} & names
-    hashes = [plan().code("pretrain.train", "pretrain.methods", ["moco_v2"], encoder) for encoder in ENCODERS]
+    hashes = [
+        plan().code("pretrain.train", "torch", "pretrain.methods", ["moco_v2"], encoder=encoder) for encoder in ENCODERS
+    ]
     assert hashes[0] == hashes[1] != hashes[2]
 
 

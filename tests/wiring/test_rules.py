@@ -29,7 +29,12 @@ def test_one_name_in_four_places(rule: str) -> None:
     assert (ROOT / "scripts" / stage / f"{rule}.py").is_file()
     assert f"python -m scripts.{stage}.{rule} " in text
     assert f"logs/{stage}/{rule}" in text
-    assert f'PLAN.code("{stage}.{rule}"' in re.sub(r"\(\s+", "(", text)
+    environment = re.search(r'conda:\n +"\.\./envs/(\w+)\.yaml"', text)
+    assert environment is not None
+    assert f'PLAN.code("{stage}.{rule}", "{environment[1]}"' in re.sub(
+        r'(\(|",)\s+', lambda part: part[1].replace('",', '", '), text
+    )
+    assert " --code={params.code:q} " in text
     for output in re.findall(r'"(results/[^"]+)"', text[text.index("output:") : text.index("log:")]):
         named = output.startswith(f"results/{stage}/{rule}")
         assert named or output == CONTRACT.get(rule), output

@@ -69,7 +69,7 @@ def test_only_what_lies_there_or_is_fetched_is_an_input(tmp_path: Path) -> None:
 def test_a_network_of_timm_is_fingerprinted_with_its_own_family() -> None:
     chosen = plan(evaluate__encoders=[TIMM, DINO])
     codes = [
-        chosen.code("evaluate.embed", encoder=chosen.architecture_of(name))
+        chosen.code("evaluate.embed", "torch", encoder=chosen.architecture_of(name))
         for name in ("vit", "timm_vit_small_patch16_224-random", "pass_dino", "dino_vits16_100")
     ]
     assert codes[0] == codes[1] != codes[2] == codes[3]

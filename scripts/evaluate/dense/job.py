@@ -24,6 +24,7 @@ from scripts.evaluate.settings_finetuned import FinetuneDetectorSettings, Finetu
 from scripts.lib.checkpoints import remove_checkpoints
 from scripts.lib.files import sha256_file, write_csv
 from scripts.lib.fingerprint import code_hash
+from scripts.lib.flags import input_file, output_file, outside_data
 from scripts.lib.recipe import canonical_json
 from scripts.lib.step import step_parser
 
@@ -60,14 +61,16 @@ def dense_parser(description: str | None, settings: str) -> argparse.ArgumentPar
     parser = step_parser(description)
     parser.add_argument("--recipe", required=True, help=f"JSON of {settings}")
     parser.add_argument("--run", required=True, help="name of the encoder")
-    parser.add_argument("--encoder", required=True, help="weights of the encoder")
-    parser.add_argument("--pictures", required=True, help="table of `list_annotations` (Parquet)")
-    parser.add_argument("--facts", required=True, help="facts of `list_annotations` (JSON)")
-    parser.add_argument("--paths", nargs="*", default=[], help="values of the task's path keys, in order")
+    parser.add_argument("--encoder", required=True, type=input_file, help="weights of the encoder")
+    parser.add_argument("--pictures", required=True, type=input_file, help="table of `list_annotations` (Parquet)")
+    parser.add_argument("--facts", required=True, type=input_file, help="facts of `list_annotations` (JSON)")
+    parser.add_argument(
+        "--paths", nargs="*", default=[], type=outside_data, help="values of the task's path keys, in order"
+    )
     parser.add_argument("--devices", type=int, default=1, help="processes that share each batch")
     parser.add_argument("--threads", required=True, type=int, help="CPU threads of all processes together")
-    parser.add_argument("--out", required=True, help="rows of results (CSV)")
-    parser.add_argument("--losses", required=True, help="learning rate and loss of each step (CSV)")
+    parser.add_argument("--out", required=True, type=output_file, help="rows of results (CSV)")
+    parser.add_argument("--losses", required=True, type=output_file, help="learning rate and loss of each step (CSV)")
     return parser
 
 
