@@ -1,5 +1,6 @@
 # In:  config (config.yaml, with the scale's file on top)
 # Out: PLAN, the checked configuration as the rules see it; `python -m scripts...` works from any working directory
+#      grow, by which a rule says that it needs more when a job is repeated
 
 import sys
 
@@ -22,6 +23,11 @@ try:
     PLAN = Plan(load_config(config))
 except UserError as error:
     raise WorkflowError(str(error)) from None
+
+
+def grow(need):
+    """Return the resource `need`, as many times as it is the job's attempt: one may have ended for lack of it."""
+    return lambda wildcards, attempt: attempt * (need(wildcards) if callable(need) else need)
 
 
 onstart:

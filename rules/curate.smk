@@ -14,8 +14,8 @@ rule fetch_metadata:
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=1000,
-        runtime=720,
+        mem_mb=grow(2000),
+        runtime=grow(720),
     params:
         url=lambda wc: PLAN.fetched_address(wc.file),
         sha256=lambda wc: PLAN.fetched_sha256(wc.file),
@@ -34,8 +34,8 @@ rule plant_hazards:
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=grow(2000),
+        runtime=grow(30),
     params:
         recipe=lambda wc: PLAN.plant_hazards_recipe(),
         code=PLAN.code("curate.plant_hazards", "data"),
@@ -58,8 +58,8 @@ rule select_candidates:
         "../envs/data.yaml"
     threads: 4
     resources:
-        mem_mb=2000,
-        runtime=720,
+        mem_mb=grow(2000),
+        runtime=grow(720),
     params:
         recipe=lambda wc: PLAN.select_candidates_recipe(wc.file),
         metadata=lambda wc: PLAN.metadata(wc.file),
@@ -83,8 +83,8 @@ rule download:
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=2000,
-        runtime=720,
+        mem_mb=grow(2000),
+        runtime=grow(720),
     params:
         recipe=lambda wc: PLAN.download_recipe(),
         stores=lambda wc: PLAN.local_stores(),
@@ -107,8 +107,8 @@ rule inspect_images:
         "../envs/data.yaml"
     threads: 2
     resources:
-        mem_mb=3000,
-        runtime=240,
+        mem_mb=grow(3000),
+        runtime=grow(240),
     params:
         recipe=lambda wc: PLAN.inspect_images_recipe(),
         code=PLAN.code("curate.inspect_images", "data"),
@@ -127,8 +127,8 @@ rule deduplicate:
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=16000,
-        runtime=240,
+        mem_mb=grow(16000),
+        runtime=grow(240),
     params:
         recipe=lambda wc: PLAN.deduplicate_recipe(),
         code=PLAN.code("curate.deduplicate", "data"),

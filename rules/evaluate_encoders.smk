@@ -12,8 +12,8 @@ rule fetch_encoder:
     conda:
         "../envs/torch.yaml"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=grow(4000),
+        runtime=grow(60),
     params:
         recipe=lambda wc: PLAN.import_encoder_recipe(wc.encoder),
         code=PLAN.code("evaluate.fetch_encoder", "torch"),
@@ -32,8 +32,8 @@ rule import_encoder:
     conda:
         "../envs/torch.yaml"
     resources:
-        mem_mb=8000,
-        runtime=30,
+        mem_mb=grow(8000),
+        runtime=grow(30),
         weights=lambda wc: PLAN.stranger_weights(wc.encoder),
     params:
         recipe=lambda wc: PLAN.import_encoder_recipe(wc.encoder),

@@ -16,8 +16,8 @@ rule knn:
         "../envs/torch.yaml"
     threads: 2
     resources:
-        mem_mb=32000,
-        runtime=60,
+        mem_mb=grow(32000),
+        runtime=grow(60),
     params:
         recipe=lambda wc: PLAN.protocol_recipe("knn"),
         code=PLAN.code("evaluate.knn", "torch"),
@@ -39,8 +39,8 @@ rule linear_probe:
     threads: 2
     resources:
         gpu=1,
-        mem_mb=64000,
-        runtime=720,
+        mem_mb=grow(64000),
+        runtime=grow(720),
     params:
         recipe=lambda wc: PLAN.protocol_recipe("linear_probe"),
         code=PLAN.code("evaluate.linear_probe", "torch"),
@@ -62,8 +62,8 @@ rule sgd_probe:
     threads: 2
     resources:
         gpu=1,
-        mem_mb=64000,
-        runtime=720,
+        mem_mb=grow(64000),
+        runtime=grow(720),
     params:
         recipe=lambda wc: PLAN.protocol_recipe("sgd_probe"),
         code=PLAN.code("evaluate.sgd_probe", "torch"),
@@ -83,8 +83,8 @@ rule low_shot:
     conda:
         "../envs/torch.yaml"
     resources:
-        mem_mb=32000,
-        runtime=60,
+        mem_mb=grow(32000),
+        runtime=grow(60),
     params:
         recipe=lambda wc: PLAN.protocol_recipe("low_shot"),
         code=PLAN.code("evaluate.low_shot", "torch"),
@@ -103,8 +103,8 @@ rule few_shot:
     conda:
         "../envs/torch.yaml"
     resources:
-        mem_mb=32000,
-        runtime=60,
+        mem_mb=grow(32000),
+        runtime=grow(60),
     params:
         recipe=lambda wc: PLAN.protocol_recipe("few_shot"),
         code=PLAN.code("evaluate.few_shot", "torch"),
@@ -124,8 +124,8 @@ rule linear_svm:
     conda:
         "../envs/torch.yaml"
     resources:
-        mem_mb=32000,
-        runtime=720,
+        mem_mb=grow(32000),
+        runtime=grow(720),
     params:
         recipe=lambda wc: PLAN.protocol_recipe("linear_svm"),
         code=PLAN.code("evaluate.linear_svm", "torch"),
@@ -145,8 +145,8 @@ rule cluster:
     conda:
         "../envs/torch.yaml"
     resources:
-        mem_mb=32000,
-        runtime=240,
+        mem_mb=grow(32000),
+        runtime=grow(240),
     params:
         recipe=lambda wc: PLAN.protocol_recipe("cluster"),
         code=PLAN.code("evaluate.cluster", "torch"),
@@ -165,8 +165,8 @@ rule rank_me:
     conda:
         "../envs/torch.yaml"
     resources:
-        mem_mb=32000,
-        runtime=60,
+        mem_mb=grow(32000),
+        runtime=grow(60),
     params:
         recipe=lambda wc: PLAN.protocol_recipe("rank_me"),
         code=PLAN.code("evaluate.rank_me", "torch"),

@@ -15,8 +15,8 @@ rule fetch_weights:
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=1000,
-        runtime=60,
+        mem_mb=grow(2000),
+        runtime=grow(60),
     params:
         path=lambda wc: PLAN.weights(wc.detector).path or "",
         url=lambda wc: PLAN.weights(wc.detector).url or "",
@@ -38,8 +38,8 @@ rule convert_weights:
     conda:
         "../envs/torch.yaml"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=grow(4000),
+        runtime=grow(60),
     params:
         recipe=lambda wc: PLAN.convert_weights_recipe(wc.detector),
         code=PLAN.code("filter.convert_weights", "torch"),
@@ -62,8 +62,8 @@ rule detect_faces:
     threads: 1
     resources:
         gpu=lambda wc: PLAN.detector_gpus(wc.detector),
-        mem_mb=6000,
-        runtime=720,
+        mem_mb=grow(6000),
+        runtime=grow(720),
     params:
         recipe=lambda wc: PLAN.detect_recipe(wc.detector),
         code=lambda wc: PLAN.code(
@@ -92,8 +92,8 @@ rule detect_people:
     threads: 1
     resources:
         gpu=lambda wc: PLAN.detector_gpus(wc.detector),
-        mem_mb=6000,
-        runtime=720,
+        mem_mb=grow(6000),
+        runtime=grow(720),
     params:
         recipe=lambda wc: PLAN.detect_recipe(wc.detector),
         code=lambda wc: PLAN.code(
@@ -129,8 +129,8 @@ rule judge:
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=grow(4000),
+        runtime=grow(60),
     params:
         recipe=lambda wc: PLAN.judge_recipe(),
         code=PLAN.code("filter.judge", "data"),
@@ -152,8 +152,8 @@ rule select:
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=8000,
-        runtime=120,
+        mem_mb=grow(8000),
+        runtime=grow(120),
     params:
         recipe=lambda wc: PLAN.select_recipe(),
         code=PLAN.code("filter.select", "data"),

@@ -20,8 +20,8 @@ rule gather_human_verdicts:
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=grow(4000),
+        runtime=grow(60),
     params:
         human=lambda wc: PLAN.human_verdicts,
         audit=lambda wc: PLAN.audit_verdicts,
@@ -59,8 +59,8 @@ rule write_review_page:
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=grow(4000),
+        runtime=grow(60),
     params:
         recipe=lambda wc: PLAN.write_review_page_recipe(),
         code=PLAN.code("filter.write_review_page", "data"),
@@ -83,8 +83,8 @@ rule draw_audit_sample:
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=grow(4000),
+        runtime=grow(30),
     params:
         recipe=lambda wc: PLAN.audit_recipe(),
         audit=lambda wc: PLAN.audit_verdicts,
@@ -107,8 +107,8 @@ rule write_audit_page:
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=grow(4000),
+        runtime=grow(60),
     params:
         recipe=lambda wc: PLAN.write_audit_page_recipe(),
         code=PLAN.code("filter.write_audit_page", "data"),
@@ -130,8 +130,8 @@ rule measure_leak_rate:
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=grow(2000),
+        runtime=grow(10),
     params:
         recipe=lambda wc: PLAN.audit_recipe(),
         audit=lambda wc: PLAN.audit_verdicts,
@@ -152,8 +152,8 @@ rule list_review_pages:
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=grow(2000),
+        runtime=grow(10),
     params:
         title=lambda wc: PLAN.config.report.title,
         code=PLAN.code("filter.list_review_pages", "data"),

@@ -28,8 +28,8 @@ rule tune_threshold:
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=grow(4000),
+        runtime=grow(60),
     params:
         recipe=lambda wc: PLAN.tune_recipe(),
         labels=lambda wc: PLAN.labels,

@@ -25,8 +25,8 @@ rule index_images:
         "../envs/data.yaml"
     threads: 8
     resources:
-        mem_mb=8000,
-        runtime=720,
+        mem_mb=grow(8000),
+        runtime=grow(720),
         root=lambda wc: PLAN.images_root(wc.images),
     params:
         recipe=lambda wc: PLAN.index_images_recipe(wc.images),
@@ -59,8 +59,8 @@ rule train:
     threads: lambda wc: PLAN.run(wc.run).devices * PLAN.run(wc.run).threads
     resources:
         gpu=lambda wc: PLAN.run(wc.run).devices,
-        mem_mb=lambda wc: PLAN.run(wc.run).devices * 16000,
-        runtime=1440,
+        mem_mb=grow(lambda wc: PLAN.run(wc.run).devices * 16000),
+        runtime=1440,  # a run goes on from its checkpoint
         root=lambda wc: PLAN.images_root(PLAN.run(wc.run).images),
         devices=lambda wc: PLAN.run(wc.run).devices,
         nodes=1,
@@ -92,8 +92,8 @@ use rule train as train_on_nodes with:
         run=PLAN.runs_on(several_nodes=True),
     threads: lambda wc: PLAN.run(wc.run).threads
     resources:
-        mem_mb=lambda wc: PLAN.run(wc.run).devices * 16000,
-        runtime=1440,
+        mem_mb=grow(lambda wc: PLAN.run(wc.run).devices * 16000),
+        runtime=1440,  # a run goes on from its checkpoint
         root=lambda wc: PLAN.images_root(PLAN.run(wc.run).images),
         devices=lambda wc: PLAN.run(wc.run).devices,
         nodes=lambda wc: PLAN.run(wc.run).nodes,
@@ -116,8 +116,8 @@ rule diagnose_run:
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=grow(2000),
+        runtime=grow(10),
     params:
         recipe=lambda wc: PLAN.train_recipe(wc.run),
         code=PLAN.code("pretrain.diagnose_run", "data"),
@@ -141,8 +141,8 @@ rule write_model_card:
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=grow(4000),
+        runtime=grow(30),
     params:
         recipe=lambda wc: PLAN.write_model_card_recipe(wc.run),
         code=PLAN.code("pretrain.write_model_card", "data"),

@@ -18,8 +18,8 @@ rule count_funnel:
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=grow(4000),
+        runtime=grow(30),
     params:
         code=PLAN.code("report.count_funnel", "data"),
     shell:
@@ -38,8 +38,8 @@ rule draw_funnel:
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=grow(2000),
+        runtime=grow(10),
     params:
         code=PLAN.code("report.draw_funnel", "data"),
     shell:
@@ -57,8 +57,8 @@ rule draw_positions:
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=grow(2000),
+        runtime=grow(10),
     params:
         code=PLAN.code("report.draw_positions", "data"),
     shell:
@@ -77,8 +77,8 @@ rule draw_curves:
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=grow(2000),
+        runtime=grow(10),
     params:
         recipe=lambda wc: PLAN.train_recipe(wc.run),
         code=PLAN.code("report.draw_curves", "data"),
@@ -104,8 +104,8 @@ rule draw_contact_sheets:
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=8000,
-        runtime=60,
+        mem_mb=grow(8000),
+        runtime=grow(60),
     params:
         recipe=lambda wc: PLAN.contact_sheets_recipe(),
         code=PLAN.code("report.draw_contact_sheets", "data"),
@@ -134,8 +134,8 @@ rule draw_duplicates:
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=8000,
-        runtime=60,
+        mem_mb=grow(8000),
+        runtime=grow(60),
     params:
         recipe=lambda wc: PLAN.contact_sheets_recipe(),
         code=PLAN.code("report.draw_duplicates", "data"),
@@ -170,8 +170,8 @@ rule write_report:
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=grow(4000),
+        runtime=grow(30),
     params:
         recipe=lambda wc: PLAN.write_report_recipe(),
         code=PLAN.code("report.write_report", "data"),

@@ -16,8 +16,8 @@ rule write_shards:
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=4000,
-        runtime=120,
+        mem_mb=grow(4000),
+        runtime=grow(120),
     params:
         recipe=lambda wc: PLAN.write_shards_recipe(),
         code=PLAN.code("shard.write_shards", "data"),
@@ -39,8 +39,8 @@ rule write_metadata:
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=8000,
-        runtime=60,
+        mem_mb=grow(8000),
+        runtime=grow(60),
     params:
         recipe=lambda wc: PLAN.write_shards_recipe(),
         code=PLAN.code("shard.write_metadata", "data"),
@@ -62,8 +62,8 @@ rule write_card:
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=8000,
-        runtime=30,
+        mem_mb=grow(8000),
+        runtime=grow(30),
     params:
         recipe=lambda wc: PLAN.write_card_recipe(),
         code=PLAN.code("shard.write_card", "data"),

@@ -1,0 +1,94 @@
+"""Whatever happens to nodes, jobs and drivers, one command leads to the results of an undisturbed local run."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import psutil
+
+from tests.slurm.cluster import Cluster, wait_until
+from tests.slurm.place import Place
+
+DOWNLOAD, TRAIN = "curate/download", "pretrain/train"
+DRAWING, TRAINING = "records/leases/curate/download/0.tar", "results/pretrain/train/tiny/last.ckpt"
+
+
+def same(place: Place, local: Place) -> None:
+    assert place.results() == local.results()
+    assert place.seal() == local.seal()
+
+
+def running(cluster: Cluster, form: str = "%i") -> list[str]:
+    return cluster.jobs("R", form)
+
+
+def test_a_run_from_the_start(copy: Callable[..., Place], local: Place, cluster: Cluster) -> None:
+    place = copy()
+    driver = place.start()
+    place.wait_for(TRAINING, 300)
+    lines = [line.split("|") for line in running(cluster, "%P|%b|%C|%m|%N|%k")]
+    said = place.end(driver)
+    same(place, local)
+    partition, gres, cpus, memory, node, _ = next(line for line in lines if "rule_train" in line[-1])
+    assert (partition, gres, cpus, memory) == ("gpu", "gres:gpu:1", "1", "16000M") and node in ("n1", "n2")
+    # Two partitions share a job of each kind.
+    assert said.count("has been submitted with SLURM jobid") == 6
+    assert place.record("curate/download/0.tar")["circumstances"]["slurm"]["SLURM_JOB_ID"]
+
+
+def test_a_job_whose_node_dies(copy: Callable[..., Place], local: Place, cluster: Cluster) -> None:
+    place = copy(TRAIN)
+    driver = place.start()
+    place.wait_for(TRAINING)
+    (job,), (node,) = running(cluster), running(cluster, "%N")
+    cluster.kill_node(node)
+    wait_until(lambda: running(cluster, "%i %N") not in ([], [f"{job} {node}"]), "it runs elsewhere", 120)
+    assert running(cluster) == [job]  # SLURM's own doing
+    place.end(driver)
+    same(place, local)
+    assert "continues after step" in (place.folder / "logs/pretrain/train/tiny.log").read_text()
+
+
+def test_a_cancelled_job(copy: Callable[..., Place], local: Place, cluster: Cluster) -> None:
+    place = copy(TRAIN)
+    driver = place.start()
+    place.wait_for(TRAINING)
+    (job,) = running(cluster)
+    cluster.call("scancel", job)
+    wait_until(lambda: running(cluster) not in ([], [job]), "it is repeated", 120)
+    assert running(cluster, "%m") == ["32000M"]  # a second attempt may take twice the memory
+    place.end(driver)
+    same(place, local)
+    assert "continues after step" in (place.folder / "logs/pretrain/train/tiny.log").read_text()
+
+
+def test_a_driver_that_dies_while_its_job_lives_on(copy: Callable[..., Place], local: Place, cluster: Cluster) -> None:
+    place = copy(DOWNLOAD)
+    driver = place.start()
+    place.wait_for(DRAWING)
+    (orphan,) = running(cluster)
+    place.kill(driver)
+    again = place.start()
+    wait_until(lambda: len(running(cluster)) == 2, "a second job for the same files", 120)
+    assert orphan in running(cluster)
+    place.end(again)
+    same(place, local)
+
+
+def test_a_job_over_its_time(copy: Callable[..., Place], local: Place, cluster: Cluster) -> None:
+    """It hangs, as on a file system that does not answer."""
+    place = copy(DOWNLOAD)
+    driver = place.start("--set-resources", "download:runtime=attempt")
+    place.wait_for(DRAWING)
+    (job,) = running(cluster)
+    for process in psutil.process_iter(["cmdline"]):
+        if "scripts.curate.download" in (process.info["cmdline"] or []) and str(place.root) in process.environ().get(
+            "PYTHONPATH", ""
+        ):
+            process.suspend()
+    started = time.monotonic()
+    wait_until(lambda: cluster.jobs("TO") and running(cluster) not in ([], [job]), "SLURM ends it", 240)
+    assert time.monotonic() - started > 20
+    place.end(driver)
+    same(place, local)
