@@ -1,6 +1,6 @@
 """A real SLURM cluster on this machine: slurmctld, one slurmd for each node, munged. For tests, as any user.
 
-    python -m tests.slurm.cluster start FOLDER     three nodes n1 n2 n3, four CPUs each, two GPUs each on n1 and n2
+    python -m tests.slurm.cluster start FOLDER     three nodes n1 n2 n3, 16 CPUs each, two GPUs each on n1 and n2
     eval "$(python -m tests.slurm.cluster env FOLDER)"
     python -m tests.slurm.cluster stop FOLDER
 
@@ -107,7 +107,7 @@ class Cluster:
     nodes: int = 3
     gpu_nodes: int = 2
     gpus: int = 2  # of each GPU node
-    cpus: int = 4
+    cpus: int = 16
     memory_mb: int = 128_000  # of each node, whatever the machine has: rules ask for what real data need
     kill_wait: int = 20  # seconds between SIGTERM and SIGKILL at a time limit; SLURM's own default is 30
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 
@@ -25,16 +26,17 @@ def running(cluster: Cluster, form: str = "%i") -> list[str]:
 
 def test_a_run_from_the_start(copy: Callable[..., Place], local: Place, cluster: Cluster) -> None:
     place = copy()
-    driver = place.start()
-    place.wait_for(TRAINING, 300)
-    lines = [line.split("|") for line in running(cluster, "%P|%b|%C|%m|%N|%k")]
-    said = place.end(driver)
+    said = place.run()
     same(place, local)
-    partition, gres, cpus, memory, node, _ = next(line for line in lines if "rule_train" in line[-1])
-    assert (partition, gres, cpus, memory) == ("gpu", "gres:gpu:1", "1", "16000M") and node in ("n1", "n2")
-    # Two partitions share a job of each kind.
-    assert said.count("has been submitted with SLURM jobid") == 6
-    assert place.record("curate/download/0.tar")["circumstances"]["slurm"]["SLURM_JOB_ID"]
+    name = re.search(r"SLURM run ID: (\S+)", said)
+    assert name is not None
+    lines = [line.split("|") for line in cluster.jobs("all", "%j|%k|%P|%b|%C|%m|%N") if line.startswith(name[1])]
+    jobs = {comment.removeprefix("rule_").split("_wildcards")[0]: rest for _, comment, *rest in lines}
+    *asked, node = jobs["train"]
+    assert asked == ["gpu", "gres:gpu:1", "1", "16000M"] and node in ("n1", "n2")
+    assert jobs["index_images"][:4] == ["cpu", "N/A", "8", "8000M"]  # whatever this machine has
+    # Two partitions share a job of each kind, and their needs add up.
+    assert len(lines) == len(jobs) == 6 and jobs["inspect_images"][:4] == ["cpu", "N/A", "4", "6000M"]
 
 
 def test_a_job_whose_node_dies(copy: Callable[..., Place], local: Place, cluster: Cluster) -> None:
