@@ -208,7 +208,7 @@ class Cluster:
             "munged", "--force", f"--key-file={key}", f"--socket={run}/munge.socket", f"--pid-file={run}/munged.pid",
             f"--log-file={self.folder}/log/munged.log", f"--seed-file={self.folder}/state/munged.seed",
         )  # fmt: skip
-        wait_until(lambda: (run / "munge.socket").exists(), "munged listens")
+        wait_until((run / "munge.socket").exists, "munged listens")
 
     def start_node(self, name: str) -> None:
         """Start the daemon of one node."""
