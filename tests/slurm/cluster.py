@@ -16,7 +16,6 @@ import pwd
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -27,67 +26,17 @@ from pathlib import Path
 
 import psutil
 
+from tests.slurm.cluster_files import write_files
+
 PROGRAMS = ("slurmctld", "slurmd", "sbatch", "srun", "squeue", "scancel", "munged")
 SYSTEM_PATHS = ("/usr/sbin", "/usr/local/sbin", "/sbin")  # an ordinary user's PATH may lack them
 MARK = ".unpeopled-slurm"
-
-CONFIG = """\
-ClusterName=test
-SlurmctldHost={host}(127.0.0.1)
-SlurmUser={user}
-SlurmdUser={user}
-SlurmctldPort={port}
-AuthType=auth/munge
-AuthInfo=socket={folder}/run/munge.socket,cred_expire=10
-CredType=cred/munge
-StateSaveLocation={folder}/state
-SlurmdSpoolDir={folder}/spool/%n
-SlurmctldPidFile={folder}/run/slurmctld.pid
-SlurmdPidFile={folder}/run/%n.pid
-SlurmctldLogFile={folder}/log/slurmctld.log
-SlurmdLogFile={folder}/log/%n.log
-ProctrackType=proctrack/linuxproc
-TaskPlugin=task/none
-JobAcctGatherType=jobacct_gather/linux
-JobAcctGatherFrequency=task=1
-JobAcctGatherParams=OverMemoryKill,UsePss
-MpiDefault=none
-SwitchType=switch/none
-SlurmdParameters=config_overrides
-SelectType=select/cons_tres
-SelectTypeParameters=CR_Core_Memory
-SchedulerType=sched/backfill
-SchedulerParameters=sched_min_interval=0,sched_interval=2,bf_interval=2,batch_sched_delay=0,defer_batch=0
-PreemptType=preempt/partition_prio
-PreemptMode=REQUEUE
-GresTypes=gpu
-TaskEpilog={folder}/bin/note_cpu
-AccountingStorageType=accounting_storage/none
-# Timers of a large cluster would make each test wait minutes.
-MinJobAge=300
-KillWait={kill_wait}
-SlurmdTimeout=10
-SlurmctldTimeout=10
-BatchStartTimeout=10
-MessageTimeout=10
-ReturnToService=2
-"""
 
 
 def missing_programs() -> list[str]:
     """Return which of SLURM's programs are not on this machine."""
     path = os.pathsep.join([os.environ.get("PATH", ""), *SYSTEM_PATHS])
     return [name for name in PROGRAMS if shutil.which(name, path=path) is None]
-
-
-def _free_ports(count: int) -> list[int]:
-    probes = [socket.socket() for _ in range(count)]
-    for probe in probes:
-        probe.bind(("127.0.0.1", 0))
-    ports = [probe.getsockname()[1] for probe in probes]
-    for probe in probes:
-        probe.close()
-    return ports
 
 
 def wait_until(true: Callable[[], object], what: str, seconds: float = 30) -> None:
@@ -146,7 +95,7 @@ class Cluster:
         (self.folder / MARK).touch()
         for path in (self.folder, self.folder / "run"):
             path.chmod(0o755)
-        self._write_config()
+        write_files(self)
         try:
             self._start_munge()
             self.call("slurmctld", "-f", str(self.config))
@@ -157,48 +106,6 @@ class Cluster:
         except BaseException:
             self.stop()
             raise
-
-    def _write_config(self) -> None:
-        ports = _free_ports(self.nodes + 1)
-        host = socket.gethostname().split(".")[0]
-        facts = {"host": host, "user": pwd.getpwuid(os.getuid()).pw_name, "port": ports[0], "folder": self.folder}
-        lines, gres = [CONFIG.format(**facts, kill_wait=self.kill_wait)], ["AutoDetect=off"]
-        for number, name in enumerate(self.names):
-            with_gpus = number < self.gpu_nodes
-            lines.append(
-                f"NodeName={name} NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[number + 1]} CPUs={self.cpus}"
-                f" Boards=1 SocketsPerBoard=1 CoresPerSocket={self.cpus} ThreadsPerCore=1 RealMemory={self.memory_mb}"
-                f" State=UNKNOWN{f' Gres=gpu:{self.gpus}' if with_gpus else ''}"
-            )
-            (self.folder / "spool" / name).mkdir()
-            for gpu in range(self.gpus if with_gpus else 0):
-                device = self.folder / "dev" / name / f"gpu{gpu}"
-                device.parent.mkdir(parents=True, exist_ok=True)
-                device.symlink_to("/dev/null")
-                gres.append(f"NodeName={name} Name=gpu File={device}")
-        common = "DefaultTime=5 DefMemPerCPU=100 MaxTime=10-0 State=UP"
-        lines += [
-            f"PartitionName=cpu Nodes={','.join(self.names)} Default=YES {common}",
-            f"PartitionName=gpu Nodes={','.join(self.names[: self.gpu_nodes])} {common}",
-            f"PartitionName=urgent Nodes={','.join(self.names)} PriorityTier=10 {common}",  # its jobs drive others out
-        ]
-        self.config.write_text("\n".join(lines) + "\n")
-        (self.folder / "etc/gres.conf").write_text("\n".join(gres) + "\n")
-        (self.folder / "etc/cgroup.conf").write_text(
-            "CgroupAutomount=no\nConstrainCores=no\nConstrainRAMSpace=no\nConstrainDevices=no\n"
-        )
-        # The executor drops SLURM_CONF before it calls srun inside of a job.
-        srun = shutil.which("srun", path=self.environment["PATH"])
-        wrapper = self.folder / "bin/srun"
-        wrapper.write_text(f'#!/bin/sh\nSLURM_CONF={self.config} exec {srun} "$@"\n')
-        wrapper.chmod(0o755)
-        # For lack of accounting: what a step's processes took, from the process that waited for all of them.
-        epilog = self.folder / "bin/note_cpu"
-        epilog.write_text(
-            "#!/bin/sh\nread -r line < /proc/$PPID/stat; set -- $line\n"
-            f'echo "$SLURM_JOB_ID $(( ${{16}} + ${{17}} ))" >> {self.folder}/log/cpu\n'
-        )
-        epilog.chmod(0o755)
 
     def _start_munge(self) -> None:
         key, run = self.folder / "etc/munge.key", self.folder / "run"
