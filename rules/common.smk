@@ -25,6 +25,11 @@ except UserError as error:
     raise WorkflowError(str(error)) from None
 
 
+# A step takes the place of the shell that starts it. The shell would die of the signal by which SLURM asks a job to end,
+# Snakemake would count the step as ended, and it would live on unseen, or be killed while it saves.
+shell.prefix("exec ")
+
+
 def grow(need):
     """Return the resource `need`, as many times as it is the job's attempt: one may have ended for lack of it."""
     return lambda wildcards, attempt: attempt * (need(wildcards) if callable(need) else need)

@@ -10,8 +10,7 @@
 #      results/pretrain/train/{run}/cost.json                      time and hardware: the one output that differs between runs
 #      results/pretrain/write_model_card/{run}.md                  quotes it
 # last.ckpt in the same folder is not declared, because Snakemake deletes the declared outputs of a failed job: an
-# interrupted run continues from it. `exec`: the shell would die of the signal that asks a run to save and end, the job
-# would count as ended, and the run would be killed while it saves.
+# interrupted run continues from it.
 
 
 # A set is no input, and where it lies is a resource: it reaches the step, and moving the set reruns nothing.
@@ -77,7 +76,7 @@ rule train:
             backend=PLAN.run(wc.run).augmentation_backend,
         ),
     shell:
-        "exec {resources.launch} python -m scripts.pretrain.train --code={params.code:q} --recipe {params.recipe:q}"
+        "{resources.launch} python -m scripts.pretrain.train --code={params.code:q} --recipe {params.recipe:q}"
         " --shards {input.shards}"
         " --indexes {input.indexes} --root={resources.root:q} --devices {resources.devices} --nodes {resources.nodes}"
         " --threads {threads} --encoder {output.encoder} --untrained {output.untrained} --head {output.head}"

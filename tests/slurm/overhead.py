@@ -1,6 +1,6 @@
 """Measure what a SLURM job costs beside its step, with and without groups: `python -m tests.slurm.overhead`.
 
-Eight partitions of a few fractals, so that steps take next to nothing. The figures are in docs/measurements.md.
+Four partitions of a few fractals, so that steps take next to nothing. The figures are in docs/measurements.md.
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ def main() -> None:
             place = make_place(base / name, cluster, "work")
             place.targets = (TABLE,)
             scale = json.loads(place.scale.read_text())
-            scale["partition_bits"] = 3
-            scale["curate"]["sources"][0] |= {"iterations": 2000, "images_per_class": 20}
+            scale["partition_bits"] = 2
+            scale["curate"]["sources"][0] |= {"iterations": 2000, "images_per_class": 10}
             write_scale(place.scale, scale)
             if name == "single":
                 path = place.profile / "config.yaml"

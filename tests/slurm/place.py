@@ -10,9 +10,12 @@ import shutil
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from scripts.lib.seal import closure, seal_of
 from tests.conftest import ROOT
@@ -86,7 +89,7 @@ class Place:
         self.drivers.append(driver)
         return driver
 
-    def end(self, driver: subprocess.Popen[bytes], seconds: float = 400) -> str:
+    def end(self, driver: subprocess.Popen[bytes], seconds: float = 900) -> str:
         """Wait for the workflow's end, which must be a good one, and return what it said."""
         try:
             driver.wait(timeout=seconds)
@@ -124,9 +127,22 @@ class Place:
             for above in ("results", "records", "records/kept"):
                 shutil.rmtree(self.folder / above / folder, ignore_errors=True)
 
-    def wait_for(self, pattern: str, seconds: float = 300) -> None:
+    def wait_for(self, pattern: str, seconds: float = 400) -> None:
         """Wait until a file that matches `pattern` is there."""
         wait_until(lambda: any(self.folder.glob(pattern)), f"{pattern} in {self.folder}", seconds)
+
+    def processes(self, step: str) -> list[psutil.Process]:
+        """Return the processes of a step, e.g. curate.download, that work in this folder."""
+        found = []
+        for process in psutil.process_iter(["cmdline"]):
+            with suppress(psutil.Error):
+                if process.info["cmdline"][1:3] == ["-m", f"scripts.{step}"] and process.cwd() == str(self.folder):
+                    found.append(process)
+        return found
+
+    def log(self, step: str) -> str:
+        """Return what the jobs of a step, e.g. curate/download, logged."""
+        return "".join(path.read_text() for path in sorted((self.folder / "logs" / step).rglob("*.log")))
 
     def record(self, name: str) -> dict[str, Any]:
         """Return the record of a result."""
