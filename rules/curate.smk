@@ -19,7 +19,7 @@ rule fetch_metadata:
     params:
         url=lambda wc: PLAN.fetched_address(wc.file),
         sha256=lambda wc: PLAN.fetched_sha256(wc.file),
-        code=PLAN.code("curate.fetch_metadata", "data"),
+        code=lambda wc: PLAN.code("curate.fetch_metadata", "data"),
     shell:
         "python -m scripts.curate.fetch_metadata --code={params.code:q} --url={params.url:q} --sha256={params.sha256:q} --out {output} > {log} 2>&1"
 
@@ -38,7 +38,7 @@ rule plant_hazards:
         runtime=grow(30),
     params:
         recipe=lambda wc: PLAN.plant_hazards_recipe(),
-        code=PLAN.code("curate.plant_hazards", "data"),
+        code=lambda wc: PLAN.code("curate.plant_hazards", "data"),
     shell:
         "python -m scripts.curate.plant_hazards --code={params.code:q} --recipe {params.recipe:q} --metadata {output.metadata}"
         " --store {output.store} --truth {output.truth} > {log} 2>&1"
@@ -90,7 +90,7 @@ rule download:
         recipe=lambda wc: PLAN.download_recipe(),
         stores=lambda wc: PLAN.local_stores(),
         data=stamp(PLAN.local_store_inputs()),
-        code=PLAN.code("curate.download", "data", "curate.sources", PLAN.source_kinds()),
+        code=lambda wc: PLAN.code("curate.download", "data", "curate.sources", PLAN.source_kinds()),
     shell:
         "python -m scripts.curate.download --code={params.code:q} --recipe {params.recipe:q} --part {wildcards.part}"
         " --candidates {input.candidates} --local-stores {params.stores:q}"
@@ -113,7 +113,7 @@ rule inspect_images:
         runtime=grow(240),
     params:
         recipe=lambda wc: PLAN.inspect_images_recipe(),
-        code=PLAN.code("curate.inspect_images", "data"),
+        code=lambda wc: PLAN.code("curate.inspect_images", "data"),
     shell:
         "python -m scripts.curate.inspect_images --code={params.code:q} --recipe {params.recipe:q} --tar {input.tar} --status {input.status}"
         " --threads {threads} --out {output} > {log} 2>&1"
@@ -133,6 +133,6 @@ rule deduplicate:
         runtime=grow(240),
     params:
         recipe=lambda wc: PLAN.deduplicate_recipe(),
-        code=PLAN.code("curate.deduplicate", "data"),
+        code=lambda wc: PLAN.code("curate.deduplicate", "data"),
     shell:
         "python -m scripts.curate.deduplicate --code={params.code:q} --recipe {params.recipe:q} --inspections {input} --out {output} > {log} 2>&1"

@@ -98,7 +98,7 @@ rule apply_head:
         mem_mb=grow(32000),
         runtime=grow(60),
     params:
-        code=PLAN.code("evaluate.apply_head", "torch"),
+        code=lambda wc: PLAN.code("evaluate.apply_head", "torch"),
     shell:
         "python -m scripts.evaluate.apply_head --code={params.code:q} --features {input.features} --head {input.head} --out {output} > {log} 2>&1"
 
@@ -138,7 +138,7 @@ rule collect_results:
         mem_mb=grow(2000),
         runtime=grow(10),
     params:
-        code=PLAN.code("evaluate.collect_results", "data"),
+        code=lambda wc: PLAN.code("evaluate.collect_results", "data"),
     shell:
         "python -m scripts.evaluate.collect_results --code={params.code:q} --tables {input} --out {output} > {log} 2>&1"
 
@@ -157,6 +157,6 @@ rule compare_encoders:
         runtime=grow(60),
     params:
         recipe=PLAN.compare_encoders_recipe(),
-        code=PLAN.code("evaluate.compare_encoders", "data"),
+        code=lambda wc: PLAN.code("evaluate.compare_encoders", "data"),
     shell:
         "python -m scripts.evaluate.compare_encoders --code={params.code:q} --recipe {params.recipe:q} --predictions {input} --out {output} > {log} 2>&1"

@@ -16,7 +16,7 @@ rule fetch_encoder:
         runtime=grow(60),
     params:
         recipe=lambda wc: PLAN.import_encoder_recipe(wc.encoder),
-        code=PLAN.code("evaluate.fetch_encoder", "torch"),
+        code=lambda wc: PLAN.code("evaluate.fetch_encoder", "torch"),
     shell:
         "python -m scripts.evaluate.fetch_encoder --code={params.code:q} --recipe {params.recipe:q} --out {output} > {log} 2>&1"
 

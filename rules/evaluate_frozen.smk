@@ -20,7 +20,7 @@ rule knn:
         runtime=grow(60),
     params:
         recipe=lambda wc: PLAN.protocol_recipe("knn"),
-        code=PLAN.code("evaluate.knn", "torch"),
+        code=lambda wc: PLAN.code("evaluate.knn", "torch"),
     shell:
         "python -m scripts.evaluate.knn --code={params.code:q} --recipe {params.recipe:q} --run {wildcards.encoder} --task {wildcards.task}"
         " --features {input} --threads {threads} --out {output.rows} --predictions {output.predictions} > {log} 2>&1"
@@ -43,7 +43,7 @@ rule linear_probe:
         runtime=grow(720),
     params:
         recipe=lambda wc: PLAN.protocol_recipe("linear_probe"),
-        code=PLAN.code("evaluate.linear_probe", "torch"),
+        code=lambda wc: PLAN.code("evaluate.linear_probe", "torch"),
     shell:
         "python -m scripts.evaluate.linear_probe --code={params.code:q} --recipe {params.recipe:q} --run {wildcards.encoder} --task {wildcards.task}"
         " --features {input} --threads {threads} --out {output.rows} --predictions {output.predictions} > {log} 2>&1"
@@ -66,7 +66,7 @@ rule sgd_probe:
         runtime=grow(720),
     params:
         recipe=lambda wc: PLAN.protocol_recipe("sgd_probe"),
-        code=PLAN.code("evaluate.sgd_probe", "torch"),
+        code=lambda wc: PLAN.code("evaluate.sgd_probe", "torch"),
     shell:
         "python -m scripts.evaluate.sgd_probe --code={params.code:q} --recipe {params.recipe:q} --run {wildcards.encoder} --task {wildcards.task}"
         " --features {input} --threads {threads} --out {output.rows} --predictions {output.predictions} > {log} 2>&1"
@@ -87,7 +87,7 @@ rule low_shot:
         runtime=grow(60),
     params:
         recipe=lambda wc: PLAN.protocol_recipe("low_shot"),
-        code=PLAN.code("evaluate.low_shot", "torch"),
+        code=lambda wc: PLAN.code("evaluate.low_shot", "torch"),
     shell:
         "python -m scripts.evaluate.low_shot --code={params.code:q} --recipe {params.recipe:q} --run {wildcards.encoder} --task {wildcards.task}"
         " --features {input} --threads {threads} --out {output.rows} --predictions {output.predictions} > {log} 2>&1"
@@ -107,7 +107,7 @@ rule few_shot:
         runtime=grow(60),
     params:
         recipe=lambda wc: PLAN.protocol_recipe("few_shot"),
-        code=PLAN.code("evaluate.few_shot", "torch"),
+        code=lambda wc: PLAN.code("evaluate.few_shot", "torch"),
     shell:
         "python -m scripts.evaluate.few_shot --code={params.code:q} --recipe {params.recipe:q} --run {wildcards.encoder} --task {wildcards.task}"
         " --features {input} --threads {threads} --out {output} > {log} 2>&1"
@@ -128,7 +128,7 @@ rule linear_svm:
         runtime=grow(720),
     params:
         recipe=lambda wc: PLAN.protocol_recipe("linear_svm"),
-        code=PLAN.code("evaluate.linear_svm", "torch"),
+        code=lambda wc: PLAN.code("evaluate.linear_svm", "torch"),
     shell:
         "python -m scripts.evaluate.linear_svm --code={params.code:q} --recipe {params.recipe:q} --run {wildcards.encoder} --task {wildcards.task}"
         " --features {input} --threads {threads} --out {output.rows} --predictions {output.predictions} > {log} 2>&1"
@@ -149,7 +149,7 @@ rule cluster:
         runtime=grow(240),
     params:
         recipe=lambda wc: PLAN.protocol_recipe("cluster"),
-        code=PLAN.code("evaluate.cluster", "torch"),
+        code=lambda wc: PLAN.code("evaluate.cluster", "torch"),
     shell:
         "python -m scripts.evaluate.cluster --code={params.code:q} --recipe {params.recipe:q} --run {wildcards.encoder} --task {wildcards.task}"
         " --features {input} --threads {threads} --out {output.rows} --predictions {output.predictions} > {log} 2>&1"
@@ -169,7 +169,7 @@ rule rank_me:
         runtime=grow(60),
     params:
         recipe=lambda wc: PLAN.protocol_recipe("rank_me"),
-        code=PLAN.code("evaluate.rank_me", "torch"),
+        code=lambda wc: PLAN.code("evaluate.rank_me", "torch"),
     shell:
         "python -m scripts.evaluate.rank_me --code={params.code:q} --recipe {params.recipe:q} --run {wildcards.encoder} --task {wildcards.task}"
         " --features {input} --threads {threads} --out {output} > {log} 2>&1"

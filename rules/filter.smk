@@ -22,7 +22,7 @@ rule fetch_weights:
         url=lambda wc: PLAN.weights(wc.detector).url or "",
         sha256=lambda wc: PLAN.weights(wc.detector).sha256,
         data=lambda wc: stamp([PLAN.weights(wc.detector).path or ""]),
-        code=PLAN.code("filter.fetch_weights", "data"),
+        code=lambda wc: PLAN.code("filter.fetch_weights", "data"),
     shell:
         "python -m scripts.filter.fetch_weights --code={params.code:q} --detector {wildcards.detector} --path={params.path:q} --url={params.url:q}"
         " --sha256 {params.sha256} --out {output} > {log} 2>&1"
@@ -43,7 +43,7 @@ rule convert_weights:
         runtime=grow(60),
     params:
         recipe=lambda wc: PLAN.convert_weights_recipe(wc.detector),
-        code=PLAN.code("filter.convert_weights", "torch"),
+        code=lambda wc: PLAN.code("filter.convert_weights", "torch"),
     shell:
         "python -m scripts.filter.convert_weights --code={params.code:q} --recipe {params.recipe:q} --weights {input} --out {output} > {log} 2>&1"
 
@@ -134,7 +134,7 @@ rule judge:
         runtime=grow(60),
     params:
         recipe=lambda wc: PLAN.judge_recipe(),
-        code=PLAN.code("filter.judge", "data"),
+        code=lambda wc: PLAN.code("filter.judge", "data"),
     shell:
         "python -m scripts.filter.judge --code={params.code:q} --recipe {params.recipe:q} --part {wildcards.part} --candidates {input.candidates}"
         " --status {input.status} --inspection {input.inspection} --duplicates {input.duplicates} --faces {input.faces}"
@@ -157,7 +157,7 @@ rule select:
         runtime=grow(120),
     params:
         recipe=lambda wc: PLAN.select_recipe(),
-        code=PLAN.code("filter.select", "data"),
+        code=lambda wc: PLAN.code("filter.select", "data"),
     shell:
         "python -m scripts.filter.select --code={params.code:q} --recipe {params.recipe:q} --candidates {input.candidates}"
         " --inspections {input.inspections} --verdicts {input.verdicts} --out {output} > {log} 2>&1"

@@ -34,7 +34,7 @@ rule tune_threshold:
         recipe=lambda wc: PLAN.tune_recipe(),
         labels=lambda wc: PLAN.labels,
         data=stamp([PLAN.labels or ""]),
-        code=PLAN.code("filter.tune_threshold", "data"),
+        code=lambda wc: PLAN.code("filter.tune_threshold", "data"),
     shell:
         "python -m scripts.filter.tune_threshold --code={params.code:q} --recipe {params.recipe:q} --labels={params.labels:q}"
         " --candidates {input.candidates} --inspections {input.inspections} --faces {input.faces} --people {input.people}"

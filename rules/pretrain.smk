@@ -29,7 +29,7 @@ rule index_images:
         root=lambda wc: PLAN.images_root(wc.images),
     params:
         recipe=lambda wc: PLAN.index_images_recipe(wc.images),
-        code=PLAN.code("pretrain.index_images", "data"),
+        code=lambda wc: PLAN.code("pretrain.index_images", "data"),
     shell:
         "python -m scripts.pretrain.index_images --code={params.code:q} --recipe {params.recipe:q} --root={resources.root:q}"
         " --threads {threads} --out {output} > {log} 2>&1"
@@ -119,7 +119,7 @@ rule diagnose_run:
         runtime=grow(10),
     params:
         recipe=lambda wc: PLAN.train_recipe(wc.run),
-        code=PLAN.code("pretrain.diagnose_run", "data"),
+        code=lambda wc: PLAN.code("pretrain.diagnose_run", "data"),
     shell:
         "python -m scripts.pretrain.diagnose_run --code={params.code:q} --recipe {params.recipe:q} --metrics {input.metrics}"
         " --monitor {input.monitor} --out {output} > {log} 2>&1"
@@ -144,7 +144,7 @@ rule write_model_card:
         runtime=grow(30),
     params:
         recipe=lambda wc: PLAN.write_model_card_recipe(wc.run),
-        code=PLAN.code("pretrain.write_model_card", "data"),
+        code=lambda wc: PLAN.code("pretrain.write_model_card", "data"),
     shell:
         "python -m scripts.pretrain.write_model_card --code={params.code:q} --recipe {params.recipe:q} --encoder {input.encoder} --head {input.head}"
         " --cost {input.cost} --metadata={input.metadata:q} --leak-rate={input.leak_rate:q} --out {output} > {log} 2>&1"

@@ -20,7 +20,7 @@ rule write_shards:
         runtime=grow(120),
     params:
         recipe=lambda wc: PLAN.write_shards_recipe(),
-        code=PLAN.code("shard.write_shards", "data"),
+        code=lambda wc: PLAN.code("shard.write_shards", "data"),
     shell:
         "python -m scripts.shard.write_shards --code={params.code:q} --recipe {params.recipe:q} --shard {wildcards.shard}"
         " --selection {input.selection} --tars {input.tars} --statuses {input.statuses}"
@@ -43,7 +43,7 @@ rule write_metadata:
         runtime=grow(60),
     params:
         recipe=lambda wc: PLAN.write_shards_recipe(),
-        code=PLAN.code("shard.write_metadata", "data"),
+        code=lambda wc: PLAN.code("shard.write_metadata", "data"),
     shell:
         "python -m scripts.shard.write_metadata --code={params.code:q} --recipe {params.recipe:q} --selection {input.selection}"
         " --indexes {input.indexes} --pass-metadata {output.pass_metadata} --metadata {output.metadata} > {log} 2>&1"
@@ -66,7 +66,7 @@ rule write_card:
         runtime=grow(30),
     params:
         recipe=lambda wc: PLAN.write_card_recipe(),
-        code=PLAN.code("shard.write_card", "data"),
+        code=lambda wc: PLAN.code("shard.write_card", "data"),
     shell:
         "python -m scripts.shard.write_card --code={params.code:q} --recipe {params.recipe:q} --selection {input.selection} --metadata {input.metadata}"
         " --indexes {input.indexes} --leak-rate={input.leak_rate:q} --out {output} > {log} 2>&1"
