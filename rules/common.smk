@@ -1,5 +1,6 @@
 # In:  config (config.yaml, with the scale's file on top)
 # Out: PLAN, the checked configuration as the rules see it; `python -m scripts...` works from any working directory
+#      grow, by which a rule says that it needs more when a job is repeated
 
 import sys
 from pathlib import Path
@@ -23,6 +24,16 @@ try:
     PLAN = Plan(load_config(config))
 except UserError as error:
     raise WorkflowError(str(error)) from None
+
+
+# A step takes the place of the shell that starts it. The shell would die of the signal by which SLURM asks a job to end,
+# Snakemake would count the step as ended, and it would live on unseen, or be killed while it saves.
+shell.prefix("exec ")
+
+
+def grow(need):
+    """Return the resource `need`, as many times as it is the job's attempt: one may have ended for lack of it."""
+    return lambda wildcards, attempt: attempt * (need(wildcards) if callable(need) else need)
 
 
 onstart:

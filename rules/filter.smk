@@ -15,14 +15,14 @@ rule fetch_weights:
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=1000,
-        runtime=60,
+        mem_mb=grow(2000),
+        runtime=grow(60),
     params:
         path=lambda wc: PLAN.weights(wc.detector).path or "",
         url=lambda wc: PLAN.weights(wc.detector).url or "",
         sha256=lambda wc: PLAN.weights(wc.detector).sha256,
         data=lambda wc: stamp([PLAN.weights(wc.detector).path or ""]),
-        code=PLAN.code("filter.fetch_weights", "data"),
+        code=lambda wc: PLAN.code("filter.fetch_weights", "data"),
     shell:
         "python -m scripts.filter.fetch_weights --code={params.code:q} --detector {wildcards.detector} --path={params.path:q} --url={params.url:q}"
         " --sha256 {params.sha256} --out {output} > {log} 2>&1"
@@ -39,11 +39,11 @@ rule convert_weights:
     conda:
         "../envs/torch.yaml"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=grow(4000),
+        runtime=grow(60),
     params:
         recipe=lambda wc: PLAN.convert_weights_recipe(wc.detector),
-        code=PLAN.code("filter.convert_weights", "torch"),
+        code=lambda wc: PLAN.code("filter.convert_weights", "torch"),
     shell:
         "python -m scripts.filter.convert_weights --code={params.code:q} --recipe {params.recipe:q} --weights {input} --out {output} > {log} 2>&1"
 
@@ -63,8 +63,8 @@ rule detect_faces:
     threads: 1
     resources:
         gpu=lambda wc: PLAN.detector_gpus(wc.detector),
-        mem_mb=6000,
-        runtime=720,
+        mem_mb=grow(6000),
+        runtime=grow(720),
     params:
         recipe=lambda wc: PLAN.detect_recipe(wc.detector),
         code=lambda wc: PLAN.code(
@@ -93,8 +93,8 @@ rule detect_people:
     threads: 1
     resources:
         gpu=lambda wc: PLAN.detector_gpus(wc.detector),
-        mem_mb=6000,
-        runtime=720,
+        mem_mb=grow(6000),
+        runtime=grow(720),
     params:
         recipe=lambda wc: PLAN.detect_recipe(wc.detector),
         code=lambda wc: PLAN.code(
@@ -130,11 +130,11 @@ rule judge:
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=grow(4000),
+        runtime=grow(60),
     params:
         recipe=lambda wc: PLAN.judge_recipe(),
-        code=PLAN.code("filter.judge", "data"),
+        code=lambda wc: PLAN.code("filter.judge", "data"),
     shell:
         "python -m scripts.filter.judge --code={params.code:q} --recipe {params.recipe:q} --part {wildcards.part} --candidates {input.candidates}"
         " --status {input.status} --inspection {input.inspection} --duplicates {input.duplicates} --faces {input.faces}"
@@ -154,11 +154,11 @@ rule select:
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=8000,
-        runtime=120,
+        mem_mb=grow(8000),
+        runtime=grow(120),
     params:
         recipe=lambda wc: PLAN.select_recipe(),
-        code=PLAN.code("filter.select", "data"),
+        code=lambda wc: PLAN.code("filter.select", "data"),
     shell:
         "python -m scripts.filter.select --code={params.code:q} --recipe {params.recipe:q} --candidates {input.candidates}"
         " --inspections {input.inspections} --verdicts {input.verdicts} --out {output.table}"

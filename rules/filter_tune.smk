@@ -33,13 +33,13 @@ rule tune_threshold:
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=grow(4000),
+        runtime=grow(60),
     params:
         recipe=lambda wc: PLAN.tune_recipe(),
         labels=lambda wc: PLAN.labels,
         data=stamp([PLAN.labels or ""]),
-        code=PLAN.code("filter.tune_threshold", "data"),
+        code=lambda wc: PLAN.code("filter.tune_threshold", "data"),
     shell:
         "python -m scripts.filter.tune_threshold --code={params.code:q} --recipe {params.recipe:q} --labels={params.labels:q}"
         " --candidates {input.candidates} --inspections {input.inspections} --faces {input.faces} --people {input.people}"

@@ -18,10 +18,10 @@ rule count_funnel:
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=grow(4000),
+        runtime=grow(30),
     params:
-        code=PLAN.code("report.count_funnel", "data"),
+        code=lambda wc: PLAN.code("report.count_funnel", "data"),
     shell:
         "python -m scripts.report.count_funnel --code={params.code:q} --accounts {input.accounts} --candidates {input.candidates}"
         " --rejected {input.rejected} --selection {input.selection} --out {output} > {log} 2>&1"
@@ -38,10 +38,10 @@ rule draw_funnel:
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=grow(2000),
+        runtime=grow(10),
     params:
-        code=PLAN.code("report.draw_funnel", "data"),
+        code=lambda wc: PLAN.code("report.draw_funnel", "data"),
     shell:
         "python -m scripts.report.draw_funnel --code={params.code:q} --funnel {input} --png {output.png} --svg {output.svg} > {log} 2>&1"
 
@@ -57,10 +57,10 @@ rule draw_positions:
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=grow(2000),
+        runtime=grow(10),
     params:
-        code=PLAN.code("report.draw_positions", "data"),
+        code=lambda wc: PLAN.code("report.draw_positions", "data"),
     shell:
         "python -m scripts.report.draw_positions --code={params.code:q} --selection {input} --png {output.png} --svg {output.svg} > {log} 2>&1"
 
@@ -77,11 +77,11 @@ rule draw_curves:
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=grow(2000),
+        runtime=grow(10),
     params:
         recipe=lambda wc: PLAN.train_recipe(wc.run),
-        code=PLAN.code("report.draw_curves", "data"),
+        code=lambda wc: PLAN.code("report.draw_curves", "data"),
     shell:
         "python -m scripts.report.draw_curves --code={params.code:q} --recipe {params.recipe:q} --metrics {input.metrics}"
         " --monitor {input.monitor} --png {output.png} --svg {output.svg} > {log} 2>&1"
@@ -109,11 +109,11 @@ rule draw_contact_sheets:
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=8000,
-        runtime=60,
+        mem_mb=grow(8000),
+        runtime=grow(60),
     params:
         recipe=lambda wc: PLAN.contact_sheets_recipe(),
-        code=PLAN.code("report.draw_contact_sheets", "data"),
+        code=lambda wc: PLAN.code("report.draw_contact_sheets", "data"),
     shell:
         "python -m scripts.report.draw_contact_sheets --code={params.code:q} --recipe {params.recipe:q} --selection {input.selection}"
         " --tars {input.tars} --statuses {input.statuses} --faces {input.faces} --sheets {output} > {log} 2>&1"
@@ -144,11 +144,11 @@ rule draw_duplicates:
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=8000,
-        runtime=60,
+        mem_mb=grow(8000),
+        runtime=grow(60),
     params:
         recipe=lambda wc: PLAN.contact_sheets_recipe(),
-        code=PLAN.code("report.draw_duplicates", "data"),
+        code=lambda wc: PLAN.code("report.draw_duplicates", "data"),
     shell:
         "python -m scripts.report.draw_duplicates --code={params.code:q} --recipe {params.recipe:q} --duplicates {input.duplicates}"
         " --selection {input.selection} --tars {input.tars} --statuses {input.statuses} --faces {input.faces}"
@@ -180,11 +180,11 @@ rule write_report:
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=grow(4000),
+        runtime=grow(30),
     params:
         recipe=lambda wc: PLAN.write_report_recipe(),
-        code=PLAN.code("report.write_report", "data"),
+        code=lambda wc: PLAN.code("report.write_report", "data"),
     shell:
         "python -m scripts.report.write_report --code={params.code:q} --recipe {params.recipe:q} --funnel {input.funnel}"
         " --funnel-figure {input.funnel_figure} --curves {input.curves} --diagnoses {input.diagnoses}"

@@ -194,9 +194,9 @@ def _plain(value: Any) -> Any:
 
 
 def _rank() -> int:
-    """Return the number of this process among those that srun or torchrun started for one step."""
-    several = int(os.environ.get("SLURM_NTASKS", "1")) > 1
-    return int(os.environ.get("RANK") or (os.environ.get("SLURM_PROCID") if several else "") or 0)
+    """Return the number of this process among those that torchrun, Lightning or srun started for one step."""
+    names = ("RANK", "LOCAL_RANK", "SLURM_PROCID")  # of an ordinary job's only task it is 0
+    return next((int(number) for name in names if (number := os.environ.get(name, "")).isdigit()), 0)
 
 
 def _ours() -> list[Any]:
