@@ -17,13 +17,16 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 from scripts.audit.planned import planned_jobs
 from scripts.audit.why import in_order
+from scripts.lib.job import PLANNED, REMAKE
 
 ROOT = Path(__file__).resolve().parents[1]
 ALLOWED = 0.02
+BEGAN = str(time.time())  # as the Snakefile says when it read the code
 
 # Runs a step as `python -m` does, with a clock around what records it.
 RUNNER = """
@@ -63,7 +66,7 @@ def measure(argv: list[str], folder: Path) -> tuple[float, float]:
         SystemExit: it failed; its messages are shown.
     """
     out = folder / "cost.json.tmp"
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "UNPEOPLED_REMAKE": "1", "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), REMAKE: "1", PLANNED: BEGAN, "OMP_NUM_THREADS": "1"}
     words = argv[argv.index("-m") + 1 :]
     done = subprocess.run(
         [sys.executable, "-c", RUNNER, str(out), *words],
