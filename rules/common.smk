@@ -11,7 +11,7 @@ from scripts.config import load_config
 from scripts.lib.errors import UserError
 from scripts.lib.reasons import FilterReason
 from scripts.lib.seal import seal_run
-from scripts.plan import Plan, make_steps_runnable, present, present_csvs
+from scripts.plan import Plan, make_steps_runnable, present, present_csvs, stamp
 from scripts.plan.driver import free_dead_lock, name_driver
 
 make_steps_runnable(workflow.basedir)

@@ -64,6 +64,7 @@ rule select_candidates:
         recipe=lambda wc: PLAN.select_candidates_recipe(wc.file),
         metadata=lambda wc: PLAN.metadata(wc.file),
         table=lambda wc: PLAN.folder_table(wc.file),
+        data=lambda wc: stamp(PLAN.metadata_inputs(wc.file)),
         code=lambda wc: PLAN.code("curate.select_candidates", "data", "curate.sources", [PLAN.source_kind(wc.file)]),
     shell:
         "python -m scripts.curate.select_candidates --code={params.code:q} --recipe {params.recipe:q} --file {wildcards.file}"
@@ -88,6 +89,7 @@ rule download:
     params:
         recipe=lambda wc: PLAN.download_recipe(),
         stores=lambda wc: PLAN.local_stores(),
+        data=stamp(PLAN.local_store_inputs()),
         code=PLAN.code("curate.download", "data", "curate.sources", PLAN.source_kinds()),
     shell:
         "python -m scripts.curate.download --code={params.code:q} --recipe {params.recipe:q} --part {wildcards.part}"

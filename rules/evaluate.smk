@@ -24,6 +24,7 @@ rule list_task:
     params:
         recipe=lambda wc: PLAN.list_task_recipe(wc.task),
         paths=lambda wc: PLAN.task_paths(wc.task),
+        data=lambda wc: stamp(PLAN.task_inputs(wc.task)),
         code=lambda wc: PLAN.code("evaluate.list_task", "data", "evaluate.tasks", [PLAN.task_kind(wc.task)]),
     shell:
         "python -m scripts.evaluate.list_task --code={params.code:q} --recipe {params.recipe:q} --paths {params.paths:q} --out {output.table}"

@@ -38,6 +38,7 @@ rule import_encoder:
     params:
         recipe=lambda wc: PLAN.import_encoder_recipe(wc.encoder),
         like=lambda wc: PLAN.stranger_like(wc.encoder),
+        data=lambda wc: stamp(PLAN.stranger_inputs(wc.encoder)),
         code=lambda wc: PLAN.code("evaluate.import_encoder", "torch", encoder=PLAN.stranger_architecture(wc.encoder)),
     shell:
         "python -m scripts.evaluate.import_encoder --code={params.code:q} --recipe {params.recipe:q} --weights={resources.weights:q}"

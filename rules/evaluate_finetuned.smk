@@ -22,6 +22,7 @@ rule list_annotations:
     params:
         recipe=lambda wc: PLAN.list_annotations_recipe(wc.task),
         paths=lambda wc: PLAN.annotated_paths(wc.task),
+        data=lambda wc: stamp(PLAN.annotated_inputs(wc.task)),
         code=lambda wc: PLAN.code(
             "evaluate.list_annotations", "data", "evaluate.annotations", [PLAN.annotated_kind(wc.task)]
         ),

@@ -21,6 +21,7 @@ rule fetch_weights:
         path=lambda wc: PLAN.weights(wc.detector).path or "",
         url=lambda wc: PLAN.weights(wc.detector).url or "",
         sha256=lambda wc: PLAN.weights(wc.detector).sha256,
+        data=lambda wc: stamp([PLAN.weights(wc.detector).path or ""]),
         code=PLAN.code("filter.fetch_weights", "data"),
     shell:
         "python -m scripts.filter.fetch_weights --code={params.code:q} --detector {wildcards.detector} --path={params.path:q} --url={params.url:q}"

@@ -15,12 +15,12 @@ from scripts.lib.recipe import write_recipe
 from scripts.plan.curate import CuratePlan
 from scripts.plan.filter import FilterPlan, ShardPlan
 from scripts.plan.finetune import FinetunePlan
-from scripts.plan.outside import make_steps_runnable, pins_digest, present
+from scripts.plan.outside import make_steps_runnable, pins_digest, present, stamp
 from scripts.plan.pretrain import PretrainPlan
 from scripts.plan.review import ReviewPlan, present_csvs
 from scripts.report.settings import WriteReportSettings
 
-__all__ = ["Plan", "make_steps_runnable", "present", "present_csvs"]
+__all__ = ["Plan", "make_steps_runnable", "present", "present_csvs", "stamp"]
 
 
 class Plan(CuratePlan, FilterPlan, ReviewPlan, ShardPlan, PretrainPlan, FinetunePlan):
