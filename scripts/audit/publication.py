@@ -12,6 +12,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,7 @@ from scripts.lib.kept import sha256_files
 from scripts.lib.records import Record, result_name
 
 CRATE, CROISSANT, SUMS = "ro-crate-metadata.json", "croissant.json", "SHA256SUMS"
+_SYNCS = 32
 
 # Step → flags whose files are published. All else is named in the records by its SHA-256 and stays here: the bytes of
 # photos that were not kept, the verdict on each candidate with its author, names of reviewers, pages and contact
@@ -158,8 +160,8 @@ def replacing_folder(folder: Path) -> Iterator[Path]:
     private.mkdir()
     try:
         yield private
-        for path in private.rglob("*"):
-            _sync(path)
+        with ThreadPoolExecutor(_SYNCS) as pool:  # the disk writes down many files in the time of a few
+            list(pool.map(_sync, private.rglob("*")))
         if folder.exists():
             folder.rename(old)
         private.rename(folder)
@@ -175,6 +177,12 @@ def _sync(path: Path) -> None:
         return
     with path.open("rb") as handle:
         os.fsync(handle.fileno())
+
+
+def put_text(path: Path, text: str) -> None:
+    """Write a file of a private folder, which is synced as a whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(text.encode("utf-8"))
 
 
 def json_text(value: Any) -> str:

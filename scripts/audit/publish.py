@@ -7,14 +7,15 @@ With `--check FOLDER` it checks a publication instead, also one that came from s
 
 from __future__ import annotations
 
+import importlib
 import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from scripts.audit.croissant import build_croissant
 from scripts.audit.dataset_facts import SELECTION, gather_facts
-from scripts.audit.findings import DIFFERENT, Finding, exit_code, verdict_line
+from scripts.audit.findings import SAME, exit_code, verdict_line
 from scripts.audit.process import audit_parser, run_audit
 from scripts.audit.publication import (
     CRATE,
@@ -23,6 +24,7 @@ from scripts.audit.publication import (
     json_text,
     link_files,
     published_files,
+    put_text,
     replacing_folder,
     write_sums,
 )
@@ -31,7 +33,6 @@ from scripts.audit.published_page import readme
 from scripts.audit.published_records import publish_records
 from scripts.audit.run_crate import Facts, build_crate
 from scripts.lib.errors import UserError
-from scripts.lib.files import write_text
 from scripts.lib.fingerprint import ROOT
 from scripts.lib.reasons import FilterReason
 from scripts.lib.records import RECORDS, Record, record_path, result_name
@@ -50,19 +51,16 @@ class NotCleanError(UserError):
         self.status = status
 
 
-def refuse_unclean(findings: Sequence[Finding]) -> None:
-    """Raise unless an audit found everything within its class.
+def refuse_unclean(status: int, verdict: str) -> None:
+    """Raise unless `verify` ended with 0.
 
     Raises:
         NotCleanError: it did not.
     """
-    if status := exit_code(findings):
-        open_ones = [each for each in findings if each.verdict == DIFFERENT] or list(findings)
-        cause = next((f" {each.cause}" for each in open_ones if each.cause), "")
+    if status:
         raise NotCleanError(
-            f"nothing is published, because the audit is not clean. {verdict_line(findings)}{cause} Look at "
-            "results/audit/verify.html (python -m scripts.audit.verify), have what it names made again (snakemake, "
-            "with your --configfile), then publish",
+            f"nothing is published, because the run does not verify. {verdict} Look at results/audit/verify.html, have "
+            "what it names made again (snakemake, with your --configfile), then publish",
             status,
         )
 
@@ -109,40 +107,42 @@ def sealed_jobs(run: Path) -> tuple[str, list[str], dict[str, Record]]:
     return seal, targets, found.jobs
 
 
-def audit_run(run: Path) -> list[Finding]:
-    """Return what `verify` finds in a run."""
-    raise NotImplementedError(run)
+def verify_run(run: Path, report: Path, flags: Sequence[str]) -> tuple[int, str]:
+    """Verify a run with all checks, and return the status and the verdict in a sentence."""
+    # By name: how a run is verified is no part of what is published.
+    status = importlib.import_module("scripts.audit.verify").main(["--run", str(run), "--report", str(report), *flags])
+    return int(status), str(json.loads((run / report / "verify.json").read_text(encoding="utf-8"))["verdict"])
 
 
-def publish(run: Path, out: Path, audit: Callable[[Path], Sequence[Finding]], url: str = "") -> Facts:
+def publish(run: Path, out: Path, verified: tuple[int, str], url: str = "") -> Facts:
     """Write the publication of a run.
 
     Args:
         run: folder with results/ and records/.
         out: folder to write; replaced as a whole.
-        audit: what says whether the run is clean.
+        verified: status and verdict of `verify` on this run.
         url: where the publication will lie; empty when nobody knows yet.
 
     Raises:
         UserError: it cannot be published, and why.
     """
+    refuse_unclean(*verified)
     seal, targets, originals = sealed_jobs(run)
-    refuse_unclean(audit(run))
     jobs = publish_records(originals)
+    files = published_files(jobs)
     if seal_of_published(jobs) != seal:
         raise AssertionError("the published records give another seal: a defect of the publication")
-    dataset = gather_facts(run, jobs)
-    refuse_pending(run / SELECTION)
-    facts = _facts(jobs, seal, dataset.licences)
-    files = published_files(jobs)
     with replacing_folder(out) as folder:
         link_files(run, files, folder)
+        dataset = gather_facts(run, jobs)
+        refuse_pending(run / SELECTION)
+        facts = _facts(jobs, seal, dataset.licences)
         code = copy_code(folder)
         _write_records(folder, jobs, seal, targets)
-        write_text(folder / CROISSANT, json_text(build_croissant(facts, dataset, files, url)))
-        write_text(folder / "README.md", readme(facts, dataset, files, len(jobs)))
+        put_text(folder / CROISSANT, json_text(build_croissant(facts, dataset, files, url)))
+        put_text(folder / "README.md", readme(facts, dataset, files, len(jobs)))
         others = [CROISSANT, "README.md", "records/seal.json"]
-        write_text(folder / CRATE, json_text(build_crate(facts, jobs, files, others, code)))
+        put_text(folder / CRATE, json_text(build_crate(facts, jobs, files, others, code)))
         write_sums(folder, {each.path: each.sha256 for each in files})
     return facts
 
@@ -168,13 +168,13 @@ def _facts(jobs: dict[str, Record], seal: str, licences: tuple[str, ...]) -> Fac
 
 def _write_records(folder: Path, jobs: dict[str, Record], seal: str, targets: list[str]) -> None:
     for name, record in jobs.items():
-        write_text(record_path(name, folder / RECORDS), json_text(record))
+        put_text(record_path(name, folder / RECORDS), json_text(record))
         for each in record["outputs"]:
             if (other := str(result_name(each["path"]))) != name:
                 pointer = {"format": record["format"], "record": name}
-                write_text(record_path(other, folder / RECORDS), json_text(pointer))
+                put_text(record_path(other, folder / RECORDS), json_text(pointer))
     sealed = {"format": 1, "seal": seal, "jobs": len(jobs), "targets": targets}
-    write_text(folder / RECORDS / "seal.json", json_text(sealed))
+    put_text(folder / RECORDS / "seal.json", json_text(sealed))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -183,17 +183,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--url", default="", help="address at which the folder will lie, for croissant.json")
     parser.add_argument("--check", type=Path, help="check this publication instead of writing one")
     parser.add_argument("--seal", default="", help="with --check: the seal that a paper or a page quotes")
+    parser.add_argument("--configfile", nargs="*", default=[], type=Path, help="for verify: over config.yaml")
+    parser.add_argument("--config", default="", help="for verify: JSON of values over these")
+    parser.add_argument("--targets", nargs="*", default=[], help="for verify: what the run was asked for; empty: all")
     flags = parser.parse_args(argv)
     if flags.check:
         seal, findings = check_publication(flags.check, flags.seal)
         LOG.info("%s The records give the seal %s", verdict_line(findings), seal)
         for each in findings:
-            if each.verdict not in ("same",):
+            if each.verdict != SAME:
                 LOG.warning("%s: %s %s", each.verdict, each.text, each.cause)
         return exit_code(findings)
-    out = flags.report / "publish"
+    out = flags.run / flags.report / "publish"  # the report's folder alone, where that is absolute
+    asked = ["--configfile", *map(str, flags.configfile), "--targets", *flags.targets]
+    asked += ["--config", flags.config] if flags.config else []
     try:
-        facts = publish(flags.run, out, audit_run, flags.url)
+        facts = publish(flags.run, out, verify_run(flags.run, flags.report, asked), flags.url)
     except NotCleanError as refusal:
         LOG.error("%s", refusal)
         return refusal.status

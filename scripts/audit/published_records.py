@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Any
 
 from scripts.lib.records import Record, identity, result_name
@@ -43,6 +43,7 @@ class Pseudonyms:
     def __init__(self) -> None:
         self._machines: dict[str, int] = {}
         self._outside: dict[str, int] = {}
+        self._places: set[str] = set()  # folders that must not be named, also where a blank is in their names
 
     def machine(self, host: str) -> int:
         """Return the number of a machine."""
@@ -53,6 +54,15 @@ class Pseudonyms:
         number = self._outside.setdefault(os.path.normpath(path), len(self._outside) + 1)
         suffix = PurePath(path).suffix
         return f"outside/{number}{suffix if re.fullmatch(r'[.][a-z0-9]{1,12}', suffix) else ''}"
+
+    def hide(self, path: str) -> None:
+        """Remember a path whose folders are named nowhere."""
+        place = PurePath(path)
+        self._places |= {str(each) for each in (place, *place.parents) if each.is_absolute() and len(each.parts) > 2}
+
+    def places(self) -> list[str]:
+        """Return the hidden places, longest first."""
+        return sorted(self._places, key=lambda each: (-len(each), each))
 
     def hosts(self) -> list[tuple[str, int]]:
         """Return the true names of the machines so far and their numbers, longest first, without their domain too."""
@@ -65,6 +75,10 @@ def publish_records(jobs: Mapping[str, Record]) -> dict[str, Record]:
     names = Pseudonyms()
     for _, record in sorted(jobs.items()):
         names.machine(str(record.get("circumstances", {}).get("host", "")))
+        for each in record["inputs"]:
+            names.hide(str(each["path"]))
+    for place in (Path.home(), Path.cwd()):
+        names.hide(str(place))
     return {name: publish_record(record, names) for name, record in sorted(jobs.items())}
 
 
@@ -75,6 +89,7 @@ def publish_record(record: Record, names: Pseudonyms) -> Record:
     """
     circumstances = record.get("circumstances", {})
     withheld: list[str] = []
+    inputs = [_file(each, names) for each in record["inputs"]]
     values = _cleaned(record["values"], names, withheld, "")
     found: Record = {
         "format": record["format"],
@@ -87,7 +102,7 @@ def publish_record(record: Record, names: Pseudonyms) -> Record:
             "modules": record["code"].get("modules", []),
             "files": record["code"].get("files", {}),
         },
-        "inputs": [_file(each, names) for each in record["inputs"]],
+        "inputs": inputs,
         "outputs": [_file(each, names) for each in record["outputs"]],
         "identity": identity(record),
         "circumstances": {
@@ -125,6 +140,10 @@ def _cleaned(value: Any, names: Pseudonyms, withheld: list[str], where: str) -> 
 
 def clean_text(text: str, names: Pseudonyms) -> str:
     """Return a text with stand-ins for places on a machine, for machines, and for what opens doors."""
+    if _PLACE.match(text) and "\n" not in text:
+        return names.outside(text)  # all of it is a path, whatever is in its name
+    for place in names.places():
+        text = re.sub(rf"{re.escape(place)}(?![\w-])[^\s\"',;|)\]]*", lambda found: names.outside(found[0]), text)
     text = _PLACE.sub(lambda found: names.outside(found[0]), text)
     text = _SECRETS.sub(r"\1withheld", _CREDENTIALS.sub("withheld@", text))
     for host, number in names.hosts():
