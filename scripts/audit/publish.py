@@ -7,12 +7,12 @@ With `--check FOLDER` it checks a publication instead, also one that came from s
 
 from __future__ import annotations
 
-import importlib
 import json
 import logging
 from collections.abc import Sequence
 from pathlib import Path
 
+from scripts.audit import verify
 from scripts.audit.croissant import build_croissant
 from scripts.audit.dataset_facts import SELECTION, gather_facts
 from scripts.audit.findings import SAME, exit_code, verdict_line
@@ -109,9 +109,8 @@ def sealed_jobs(run: Path) -> tuple[str, list[str], dict[str, Record]]:
 
 def verify_run(run: Path, report: Path, flags: Sequence[str]) -> tuple[int, str]:
     """Verify a run with all checks, and return the status and the verdict in a sentence."""
-    # By name: how a run is verified is no part of what is published.
-    status = importlib.import_module("scripts.audit.verify").main(["--run", str(run), "--report", str(report), *flags])
-    return int(status), str(json.loads((run / report / "verify.json").read_text(encoding="utf-8"))["verdict"])
+    status = verify.main(["--run", str(run), "--report", str(report), *flags])
+    return status, str(json.loads((run / report / "verify.json").read_text(encoding="utf-8"))["verdict"])
 
 
 def publish(run: Path, out: Path, verified: tuple[int, str], url: str = "") -> Facts:

@@ -48,7 +48,7 @@ class MadeRun:
             "argv": ["--in", f"{self.root}/results/x"],
             "values": values,
             "seeds": {},
-            "code": {"text": f"0123 {step} env:data:4567", "environment": "env:data:4567", "modules": [step], "files": {}},
+            "code": {"text": f"0123 {step} env:data:45", "environment": "env:data:45", "modules": [step], "files": {}},
             "inputs": [_entry(flag, path) for flag, path in inputs.items()],
             "outputs": [_entry(flag, path) for flag, path in outputs.items()],
             "circumstances": {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -158,7 +159,7 @@ def test_a_forger_has_to_change_the_seal(out: Path) -> None:
 def test_one_changed_bit_of_a_result_is_refused(name: str, run: MadeRun, out: Path) -> None:
     before = contents(out)
     flip(Path("results", name), -8)
-    with pytest.raises(UserError, match="was changed after|cannot be read"):
+    with pytest.raises(UserError, match="was changed after"):
         publish(Path(), out, CLEAN)
     assert contents(out) == before
     assert not list(out.parent.glob(".publish*"))
@@ -171,7 +172,7 @@ def test_one_changed_record_is_refused(run: MadeRun) -> None:
         publish(Path(), Path("out"), CLEAN)
     assert refused.value.status == 1
     place.unlink()
-    with pytest.raises(NotCleanError, match="no record of filter/select.parquet"):
+    with pytest.raises(NotCleanError, match=r"no record of filter/select\.parquet"):
         publish(Path(), Path("out"), CLEAN)
     Path("records/seal.json").unlink()
     with pytest.raises(NotCleanError, match="Run snakemake until it says"):
@@ -203,12 +204,8 @@ def test_what_is_not_ready_is_refused(made: dict, text: str, tmp_path: Path, mon
 
 
 def test_there_is_no_way_around() -> None:
-    help_text = subprocess.run(
-        [str(ROOT / ".venv/bin/python"), "-m", "scripts.audit.publish", "--help"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-    )
+    command = [sys.executable, "-m", "scripts.audit.publish", "--help"]
+    help_text = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert help_text.returncode == 0
     assert not [word for word in ("force", "leave-out", "skip", "ignore") if word in help_text.stdout]
 
