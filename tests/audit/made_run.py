@@ -74,7 +74,7 @@ class MadeRun:
         self.outside = self.root.parent / "home of anna" / "verdicts.csv"
         write_bytes(self.outside, b"image_id,verdict,reviewer\n")
         write_bytes("results/curate/download/0.tar", b"bytes of photos that were not kept")
-        source = {"url": "https://anna:s3cret@photos.example/a.jpg?X-Amz-Signature=feed&size=1"}
+        source = {"url": "https://anna:s3cret@photos.example/a.jpg?X-Amz-Signature=zqzq&size=1"}
         self.job("curate.download", {}, {"tar": "curate/download/0.tar"}, {"recipe": {"source": source}})
 
     def _filter(self, waiting: int) -> None:

@@ -40,19 +40,22 @@ def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "published"
 
 
-def run(code: list[str], packages: Path) -> str:
+def run(code: list[str], packages: Path, cache: Path) -> str:
     done = subprocess.run(
-        [sys.executable, *code], env={**os.environ, "PYTHONPATH": str(packages)}, capture_output=True, text=True
+        [sys.executable, *code],
+        env={**os.environ, "PYTHONPATH": str(packages), "CROISSANT_CACHE": str(cache)},
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
 
-def test_croissant(published: Path, validators: Path) -> None:
-    said = run(["-c", CROISSANT, str(published / "croissant.json")], validators / "croissant")
+def test_croissant(published: Path, validators: Path, tmp_path: Path) -> None:
+    said = run(["-c", CROISSANT, str(published / "croissant.json")], validators / "croissant", tmp_path)
     assert said.split() == ["4", "4", "{(40,", "30)}"]
 
 
-def test_run_crate(published: Path, validators: Path) -> None:
+def test_run_crate(published: Path, validators: Path, tmp_path: Path) -> None:
     script = str(ROOT / "tests/audit/validate_crate.py")
-    run([script, str(published), str(validators)], validators / "crate")
+    run([script, str(published), str(validators)], validators / "crate", tmp_path)
