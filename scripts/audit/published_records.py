@@ -142,10 +142,10 @@ def clean_text(text: str, names: Pseudonyms) -> str:
     """Return a text with stand-ins for places on a machine, for machines, and for what opens doors."""
     if _PLACE.match(text) and "\n" not in text:
         return names.outside(text)  # all of it is a path, whatever is in its name
-    for place in names.places():
+    for place in (each for each in names.places() if each in text):
         text = re.sub(rf"{re.escape(place)}(?![\w-])[^\s\"',;|)\]]*", lambda found: names.outside(found[0]), text)
     text = _PLACE.sub(lambda found: names.outside(found[0]), text)
     text = _SECRETS.sub(r"\1withheld", _CREDENTIALS.sub("withheld@", text))
-    for host, number in names.hosts():
+    for host, number in ((name, number) for name, number in names.hosts() if name in text):
         text = re.sub(rf"(?<![\w.-]){re.escape(host)}(?![\w-])", f"machine-{number}", text)
     return text
