@@ -12,11 +12,11 @@ rule fetch_encoder:
     conda:
         "../envs/torch.yaml"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=grow(4000),
+        runtime=grow(60),
     params:
         recipe=lambda wc: PLAN.import_encoder_recipe(wc.encoder),
-        code=PLAN.code("evaluate.fetch_encoder", "torch"),
+        code=lambda wc: PLAN.code("evaluate.fetch_encoder", "torch"),
     shell:
         "python -m scripts.evaluate.fetch_encoder --code={params.code:q} --recipe {params.recipe:q} --out {output} > {log} 2>&1"
 
@@ -32,8 +32,8 @@ rule import_encoder:
     conda:
         "../envs/torch.yaml"
     resources:
-        mem_mb=8000,
-        runtime=30,
+        mem_mb=grow(8000),
+        runtime=grow(30),
         weights=lambda wc: PLAN.stranger_weights(wc.encoder),
     params:
         recipe=lambda wc: PLAN.import_encoder_recipe(wc.encoder),
