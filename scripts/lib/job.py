@@ -70,6 +70,7 @@ class Job:
             "code": {"text": planned.text, "environment": planned.environment, "modules": list(planned.modules)},
             "inputs": self._hashed(roles),
             "outputs": [{"flag": flag, "path": path.as_posix()} for flag, path in roles.outputs],
+            "argv": sys.argv[1:],  # for whoever runs the job again: scripts/audit/commands.py
         }
         self.record["seeds"] = records.seeds(self.record["values"])
         before = records.read_record(first)
