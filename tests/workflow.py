@@ -14,7 +14,16 @@ from tests.conftest import ROOT
 
 # torch = None makes `import torch` fail: planning must not need it
 WITHOUT_TORCH = "import sys; sys.modules['torch'] = None; from snakemake.cli import main; main(sys.argv[1:])"
-PARTS_OF_A_CHECKOUT = ("Snakefile", "config.yaml", "rules", "scripts", "scales", "profiles", "envs")
+PARTS_OF_A_CHECKOUT = (
+    "Snakefile",
+    "config.yaml",
+    "requirements.lock",
+    "rules",
+    "scripts",
+    "scales",
+    "profiles",
+    "envs",
+)
 
 
 def checkout(target: Path) -> Path:

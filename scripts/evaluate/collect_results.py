@@ -11,7 +11,7 @@ from pathlib import Path
 
 from scripts.lib.errors import UserError
 from scripts.lib.files import write_csv
-from scripts.lib.flags import input_file, output_file
+from scripts.lib.flags import optional_input, output_file
 from scripts.lib.step import run_step, step_parser
 from scripts.lib.tables import RESULT_COLUMNS
 
@@ -79,7 +79,7 @@ def _key(row: Row) -> tuple[str, str, str, str, int, str]:
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the step."""
     parser = step_parser(__doc__)
-    parser.add_argument("--tables", nargs="*", default=[], type=input_file, help="tables of results (CSV)")
+    parser.add_argument("--tables", nargs="*", default=[], type=optional_input, help="tables of results (CSV)")
     parser.add_argument("--out", required=True, type=output_file, help="all results (CSV)")
     options = parser.parse_args(argv)
     paths = [path for path in options.tables if path]

@@ -25,7 +25,7 @@ from scripts.filter.views import ManyViews
 from scripts.lib.accounting import account_for
 from scripts.lib.errors import UserError
 from scripts.lib.files import table_of, write_table
-from scripts.lib.flags import input_file, output_file
+from scripts.lib.flags import input_file, optional_input, output_file
 from scripts.lib.images import Pixels
 from scripts.lib.reasons import FilterReason
 from scripts.lib.recipe import read_recipe
@@ -145,7 +145,7 @@ def run_detection(description: str | None, argv: Sequence[str] | None, target: T
         "--weights",
         nargs="*",
         default=[],
-        type=input_file,
+        type=optional_input,
         help="checked weights file, none where the detector brings its own",
     )
     parser.add_argument("--threads", required=True, type=int, help="CPU threads of the network")

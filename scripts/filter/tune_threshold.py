@@ -166,7 +166,7 @@ def fitted_rules(sample: Sample, settings: TuneSettings) -> list[CommitteeRule]:
 
 def read_sample(arguments: argparse.Namespace, settings: TuneSettings) -> tuple[Sample, int]:
     """Return the labelled images that all detectors measured, and how many others there are."""
-    rows = read_labels(arguments.labels, settings.labels)
+    rows = read_labels(Path(arguments.labels), settings.labels)
     places = None
     if settings.labels.match == "path":
         listed = read_tables(
