@@ -87,10 +87,10 @@ def compare_embeddings(one: Path, other: Path) -> Closeness:
                 return Closeness(DIFFERENT, f"tensor {name} has another shape or type")
             if a.dtype.kind == "f" and a.ndim >= 2:
                 x, y = (each.astype(np.float64) for each in (a, b))
-                lengths = np.linalg.norm(x, axis=-1) * np.linalg.norm(y, axis=-1)
-                cosines = np.where(
-                    lengths > 0, (x * y).sum(axis=-1) / np.where(lengths > 0, lengths, 1), x.sum() == y.sum()
-                )
+                norms = [np.linalg.norm(each, axis=-1) for each in (x, y)]
+                lengths = norms[0] * norms[1]
+                both_nothing = (norms[0] == norms[1]).astype(np.float64)
+                cosines = np.where(lengths > 0, (x * y).sum(axis=-1) / np.where(lengths > 0, lengths, 1), both_nothing)
                 least = min(least, float(cosines.min(initial=1.0)))
             elif a.tobytes() != b.tobytes():
                 return Closeness(DIFFERENT, f"tensor {name} differs, which holds no embeddings")

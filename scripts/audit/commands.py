@@ -105,7 +105,7 @@ def _readings(words: list[str]) -> list[Any]:
 
 def recorded_threads(record: Record) -> int | None:
     """Return the threads that a job was given, None when its step takes none."""
-    with suppress(KeyError, IndexError, ValueError):
+    with suppress(KeyError, IndexError, ValueError, TypeError):
         return int(read_flags(record["argv"])["threads"][0])
     return None
 

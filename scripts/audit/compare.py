@@ -20,7 +20,7 @@ from scripts.audit.causes import code_differences, setting_differences
 from scripts.audit.classes import machine_differences
 from scripts.audit.divergence import CHECK, Side, compare_jobs
 from scripts.audit.equivalence import MARGIN, judge_figures
-from scripts.audit.findings import DIFFERENT, SAME, UNDECIDABLE, Finding, verdict_line, write_findings
+from scripts.audit.findings import SAME, UNDECIDABLE, Finding, verdict_line, write_findings
 from scripts.audit.order import Jobs, sealed_jobs
 from scripts.audit.process import audit_parser, run_audit
 from scripts.lib.errors import UserError

@@ -8,6 +8,7 @@ Cheap jobs are all run, expensive ones by a sample; steps that ask the world out
 from __future__ import annotations
 
 import logging
+import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -24,7 +25,7 @@ from scripts.audit.differences import first_difference
 from scripts.audit.findings import DIFFERENT, NOT_CHECKED, SAME, UNDECIDABLE, Finding, verdict_line, write_findings
 from scripts.audit.order import in_order, sealed_jobs
 from scripts.audit.process import audit_parser, run_audit
-from scripts.audit.rerun import Ended, check_code, lay_inputs, recorded_file, remove, run_again
+from scripts.audit.rerun import Ended, check_code, lay_inputs, recorded_file, run_again
 from scripts.audit.variations import VARIATIONS, vary
 from scripts.lib.draws import rank
 from scripts.lib.errors import UserError
@@ -47,35 +48,60 @@ class Rebuild:
     scratch: Path
     jobs: dict[str, Record]
     variations: Sequence[str]
+    cheap_seconds: float
     cpu_seconds: float = 0.0
     kept: list[str] = field(default_factory=list)  # folders of jobs that differ
 
     def check(self, name: str) -> list[Finding]:
         """Run the job of the result `name` again and return what is to be said of its outputs."""
         record = self.jobs[name]
-        folder = self.scratch / name.replace("/", "_")
         try:
             check_code(record)
-            folder.mkdir(parents=True)
-            to = vary(record, folder, self.variations, recorded_threads(record), of_hardware=record["step"] in HARDWARE)
-            lay_inputs(record, self.run, folder, last_first=to.other_order)
-            ended = run_again(record, self.run, to)
+            ended = self._again(name, self.variations)
         except UndecidableError as reason:
-            remove(folder)
             return [Finding("rebuild", UNDECIDABLE, name, f"{record['step']} was not run again: {reason}.")]
         found = [*self._compare(name, record, ended)]
         if any(each.verdict == DIFFERENT for each in found):
-            self.kept.append(str(folder))
+            self.kept.append(str(ended.folder))
         else:
-            remove(folder)
+            shutil.rmtree(ended.folder, ignore_errors=True)
         log.info("%s %s: %s", record["step"], name, ", ".join(sorted({each.verdict for each in found})))
         return found
+
+    def _again(self, name: str, variations: Sequence[str], suffix: str = "") -> Ended:
+        record, folder = self.jobs[name], self.scratch / f"{name.replace('/', '_')}{suffix}"
+        folder.mkdir(parents=True)
+        try:
+            threads, of_hardware = recorded_threads(record), record["step"] in HARDWARE
+            to = vary(record, folder, variations, threads, of_hardware=of_hardware)
+            lay_inputs(record, self.run, folder, last_first=to.other_order)
+            return run_again(record, self.run, to)
+        except UndecidableError:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+
+    def _likely_cause(self, name: str) -> str:
+        """Return which variation shows in the outputs of a job, found by running it again with each alone."""
+        record = self.jobs[name]
+        if float(record["circumstances"]["cpu_seconds"]) > self.cheap_seconds:
+            return f"One of these shows in the result: {', '.join(self.variations) or 'nothing was varied'}. "
+
+        def differs(variations: Sequence[str]) -> bool:
+            ended = self._again(name, variations, suffix="-alone")
+            anew = ended.record(name)
+            shutil.rmtree(ended.folder, ignore_errors=True)
+            return ended.status != 0 or anew is None or _digests(anew) != _digests(record)
+
+        if differs([]):
+            return "With nothing varied it differs, too: a draw without a seed, the time, or a record not its own. "
+        alone = [each for each in self.variations if differs([each])]
+        return f"What shows in the result: {', '.join(alone)}. " if alone else "Only several variations together show. "
 
     def _compare(self, name: str, record: Record, ended: Ended) -> Iterator[Finding]:
         anew = ended.record(name)
         if ended.status or anew is None:
             said = f"it ended with status {ended.status}: {ended.said[-600:]}"
-            cause = "It does not run under other circumstances, or this machine lacks what it needs."
+            cause = f"{self._likely_cause(name)}Or this machine lacks what the step needs."
             yield Finding("rebuild", DIFFERENT, name, f"{record['step']} cannot be repeated: {said}", cause)
             return
         self.cpu_seconds += float(anew["circumstances"]["cpu_seconds"])
@@ -103,12 +129,16 @@ class Rebuild:
             close = closeness(record["step"], output, here, there, self.jobs.values())
             cause = f"The machines differ in {'; '.join(machines)}: {HARDWARE[record['step']]}."
             return finding(close.verdict, text=f"{name} has other bytes on another machine: {close.text}.", cause=cause)
-        cause = f"The machines differ in {'; '.join(machines)}. " if machines else ""
-        cause += (
-            f"Something of these shows in the result: {', '.join(self.variations) or 'nothing varied'}, the folder, "
-        )
-        cause += f"the time, or a draw without a seed. Look at {there}."
+        if machines:
+            cause = f"The machines differ in {'; '.join(machines)}, which must not show in a result of class {kind}. "
+        else:
+            cause = self._likely_cause(str(result_name(record["outputs"][0]["path"])))
+        cause += f"What came out is {there}."
         return finding(DIFFERENT, text=f"{record['step']} made another {name} (class {kind}): {where}.", cause=cause)
+
+
+def _digests(record: Record) -> list[str]:
+    return [each["sha256"] for each in record["outputs"] if not each.get("varying")]
 
 
 def left_out(jobs: dict[str, Record], sample: int, cheap_seconds: float, seed: int) -> dict[str, str]:
@@ -177,10 +207,10 @@ def main(argv: Sequence[str] | None = None) -> int:
                         "folder in which the workflow ran with --run")  # fmt: skip
     skipped = left_out(jobs, flags.sample, flags.cheap_seconds, flags.seed)
     scratch = Path(tempfile.mkdtemp(prefix="rebuild-", dir=flags.scratch))
-    audit = Rebuild(flags.run.absolute(), scratch, jobs, flags.vary)
+    audit = Rebuild(flags.run.absolute(), scratch, jobs, flags.vary, flags.cheap_seconds)
     findings = rebuild(audit, skipped, flags.parallel)
     if not audit.kept:
-        remove(scratch)
+        shutil.rmtree(scratch, ignore_errors=True)
     ran = [name for name in jobs if name not in skipped]
     facts: dict[str, Any] = {
         "jobs on record": len(jobs),

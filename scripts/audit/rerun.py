@@ -130,10 +130,6 @@ def run_again(record: Record, run: Path, to: Circumstances, *, stop_after: int =
             with suppress(OSError):  # before it has imported anything that starts threads
                 os.sched_setaffinity(process.pid, sorted(os.sched_getaffinity(0))[: to.cores])
         said, _ = process.communicate()
+    for place in to.temporary:
+        shutil.rmtree(place, ignore_errors=True)
     return Ended(process.returncode, "\n".join(said.strip().splitlines()[-12:]), to.folder)
-
-
-def remove(folder: Path) -> None:
-    """Remove a folder that a job was run in, and what lies beside it under its name."""
-    for each in [folder, *folder.parent.glob(f"{folder.name}-*")]:
-        shutil.rmtree(each, ignore_errors=True)

@@ -23,7 +23,7 @@ from scripts.audit.commands import UndecidableError, recorded_threads
 from scripts.audit.findings import DIFFERENT, SAME, UNDECIDABLE, Finding, verdict_line, write_findings
 from scripts.audit.order import in_order, sealed_jobs
 from scripts.audit.process import audit_parser, run_audit
-from scripts.audit.rerun import check_code, lay_inputs, recorded_file, remove, run_again
+from scripts.audit.rerun import check_code, lay_inputs, recorded_file, run_again
 from scripts.audit.traces import Row, Segment, checkpoint_problem, first_other_row, judge_early, read_trace, segments
 from scripts.audit.variations import vary
 from scripts.lib.checkpoints import KEPT, LAST
@@ -109,7 +109,7 @@ class Audit:
             names = ("step", "epoch", "loss", "images", "module", "optimizer")
             return [dict(zip(names, row, strict=True)) for row in state["records"]["trace"]]
         finally:
-            remove(folder)
+            shutil.rmtree(folder, ignore_errors=True)
 
     def check(self, segment: Segment, recorded: Sequence[Row]) -> Finding:
         """Train `segment` again and return what is to be said of it."""
@@ -155,6 +155,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = audit_parser(__doc__)
     parser.add_argument("--runs", nargs="*", default=[], help="names of pretraining runs; none: all on record")
     parser.add_argument("--segments", type=int, default=1, help="parts of each run, drawn with --seed")
+    parser.add_argument("--starts", nargs="*", type=int, default=[], help="only parts after these steps; none: any")
     parser.add_argument("--steps", type=int, default=EARLY_STEPS, help="of a part that no kept checkpoint ends")
     parser.add_argument("--seed", type=int, default=0, help="of the draw")
     parser.add_argument("--scratch", type=Path, help="folder to work in; none: a temporary one")
@@ -177,10 +178,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             findings.append(Finding("segment", UNDECIDABLE, audit.folder, f"{audit.folder}: {reason}."))
             continue
         parts = segments(recorded, audit.kept(), flags.steps)
+        parts = [part for part in parts if not flags.starts or part.start in flags.starts]
         drawn = sorted(parts, key=lambda part: rank(flags.seed, "segment", f"{name} {part.start}"))[: flags.segments]
         facts[f"parts of {audit.folder}"] = f"{len(drawn)} of {len(parts)} (checkpoints kept: {len(audit.kept())})"
         findings += [audit.check(part, recorded) for part in sorted(drawn, key=lambda part: part.start)]
-    remove(scratch)
+    shutil.rmtree(scratch, ignore_errors=True)
     log.info("%s", verdict_line(findings))
     return write_findings(flags.report, "segment", findings, facts, LIMITS)
 

@@ -7,8 +7,9 @@ happened at another time.
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from scripts.lib.fingerprint import ROOT
@@ -31,12 +32,12 @@ class Circumstances:
     threads: int | None  # for its flag --threads; None: it has none
     cores: int  # that it may run on
     other_order: bool = False  # inputs are laid out last first
+    temporary: list[Path] = field(default_factory=list)  # folders to be removed afterwards
 
 
 def _home(to: Circumstances, record: Record) -> None:
-    home = to.folder.with_name(f"{to.folder.name}-home ünd blank")
-    home.mkdir(exist_ok=True)
-    to.environment["HOME"] = str(home)
+    to.environment["HOME"] = tempfile.mkdtemp(prefix="audit höme ")
+    to.temporary.append(Path(to.environment["HOME"]))
 
 
 def _user(to: Circumstances, record: Record) -> None:
@@ -62,9 +63,9 @@ def _hash_seed(to: Circumstances, record: Record) -> None:
 
 
 def _temporary_folder(to: Circumstances, record: Record) -> None:
-    place = to.folder.with_name(f"{to.folder.name}-tmp")
-    place.mkdir(exist_ok=True)
-    to.environment["TMPDIR"] = str(place)
+    # Sockets of loader processes are made there, and their paths may have 108 characters.
+    to.environment["TMPDIR"] = tempfile.mkdtemp(prefix="audit ")
+    to.temporary.append(Path(to.environment["TMPDIR"]))
 
 
 def _terminal(to: Circumstances, record: Record) -> None:
