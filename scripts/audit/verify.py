@@ -26,7 +26,7 @@ from scripts.audit import (
     lineage,
     row_account,
     shard_contents,
-    traces,
+    training_story,
 )
 from scripts.audit.findings import NOT_CHECKED, SAME, UNDECIDABLE, Finding, verdict_line, write_findings
 from scripts.audit.planned import planned_jobs
@@ -43,7 +43,7 @@ LEAVABLE = (
     lineage.SOURCES,
     code_drift.CHECK,
     CONFIGURATION,
-    traces.CHECK,
+    training_story.CHECK,
     row_account.CHECK,
     shard_contents.CHECK,
     evidence.CHECK,
@@ -127,7 +127,7 @@ def verify(
         code_drift.CHECK: lambda: code_drift.check_code(run, checkout),
         CONFIGURATION: lambda: planned(run),
         circumstances_then.CHECK: lambda: circumstances_then.check_circumstances(run, checkout),
-        traces.CHECK: lambda: traces.check_traces(run),
+        training_story.CHECK: lambda: training_story.check_traces(run),
     }
     content: dict[str, Callable[[], Iterable[Finding]]] = {
         row_account.CHECK: lambda: row_account.check_rows(run),

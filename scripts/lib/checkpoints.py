@@ -22,6 +22,7 @@ from scripts.lib.files import replacing
 
 LOG = logging.getLogger(__name__)
 LAST, PREVIOUS = "last.ckpt", "last-1.ckpt"
+KEPT = "kept"  # folder of those that an audit can start from
 
 State = dict[str, Any]
 
@@ -72,6 +73,14 @@ def save_checkpoint(folder: Path, key: str, state: State, digests: Mapping[str, 
             os.fsync(handle.fileno())  # before the old one gives up its name
         if (folder / LAST).exists():
             os.replace(folder / LAST, folder / PREVIOUS)
+
+
+def keep_checkpoint(folder: Path, step: int) -> None:
+    """Give `last.ckpt` a second name that stays when the run is complete: `kept/<step>.ckpt`. It takes room then."""
+    target = folder / KEPT / f"{step}.ckpt"
+    target.parent.mkdir(exist_ok=True)
+    with replacing(target) as private:
+        os.link(folder / LAST, private)
 
 
 def load_checkpoint(folder: Path, key: str) -> State | None:

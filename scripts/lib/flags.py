@@ -14,7 +14,7 @@ from typing import Any
 
 # How much of a machine to take, and where to show progress: no result depends on them, so no comparison looks at them.
 # `root` is where an image set lies; its index says what lies there.
-MACHINE = frozenset({"threads", "devices", "nodes", "accelerator", "root", "watch_folder", "log", "code"})
+MACHINE = frozenset({"threads", "devices", "nodes", "accelerator", "root", "watch_folder", "log", "code", "stop_after"})
 
 
 def input_file(text: str) -> Path:

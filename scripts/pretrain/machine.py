@@ -59,6 +59,8 @@ class Place:
     nodes: int = 1
     accelerator: Literal["gpu", "cpu"] = "cpu"
     watch: Path | None = None  # for speed.csv and TensorBoard; None: neither
+    stop_after: int = 0  # steps, then stop as if asked to; 0: at the end
+    keep_every: int = 0  # epochs, whose checkpoints stay for an audit (scripts/audit/segment.py); 0: none
 
     @property
     def views(self) -> Path:
@@ -140,6 +142,8 @@ def place_of(
     nodes: int,
     accelerator: str,
     watch_folder: Path | None = None,
+    stop_after: int = 0,
+    keep_every: int = 0,
 ) -> Place:
     """Return where this machine trains a run.
 
@@ -176,4 +180,5 @@ def place_of(
             "change devices, nodes, batch_size or accumulation_steps of the run"
         )
     threads *= devices if world > 1 and launched_world(os.environ) == world else 1
-    return Place(folder, key, threads, devices, nodes, "gpu" if accelerator == "gpu" else "cpu", watch_folder)
+    kind: Literal["gpu", "cpu"] = "gpu" if accelerator == "gpu" else "cpu"
+    return Place(folder, key, threads, devices, nodes, kind, watch_folder, stop_after, keep_every)

@@ -10,7 +10,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from scripts.lib.checkpoints import State, content_digest, save_checkpoint
+from scripts.lib.checkpoints import State, content_digest, keep_checkpoint, save_checkpoint
 from scripts.lib.disk import disk_problem
 from scripts.lib.draws import derived_seed
 from scripts.lib.errors import UserError
@@ -20,6 +20,7 @@ from scripts.pretrain.interruption import Interruption
 from scripts.pretrain.machine import Place
 from scripts.pretrain.records import Records
 from scripts.pretrain.run_base import RunBase
+from scripts.pretrain.trace import FIRST_STEPS
 
 LOG = logging.getLogger(__name__)
 
@@ -79,14 +80,18 @@ class Steps(Callback):
         self.position = done = self.position.next
         self._observe(pl_module)
         reason = self._interruption.reason()
+        if done.step == self.place.stop_after:
+            reason = "--stop-after says so"
         stop = ranks.anywhere(reason is not None) and done.step < done.total_steps
         regular = done.step % self.run.checkpoint_every_steps == 0 or done.step % done.steps_per_epoch == 0
-        if ranks.rank() == 0 and (stop or regular):  # all hold the same
+        traced = regular or done.step <= FIRST_STEPS
+        if ranks.rank() == 0 and (stop or traced):  # all hold the same
             learnt = {"module": pl_module.state_dict(), "optimizer": trainer.optimizers[0].state_dict()}
             digests = {name: content_digest(state) for name, state in learnt.items()}
-            if regular:
+            if traced:
                 self.records.trace.record(done, float(means["loss"]), **digests)
-            self._save({**learnt, "scaler": trainer.precision_plugin.state_dict()}, digests, must=stop)
+            if stop or regular:
+                self._save({**learnt, "scaler": trainer.precision_plugin.state_dict()}, digests, must=stop)
         if stop:
             self.stopped = reason or "another process was asked to stop"
             trainer.should_stop = True
@@ -125,6 +130,9 @@ class Steps(Callback):
         }
         try:
             save_checkpoint(self.place.folder, self.place.key, state, digests)
+            done, kept = self.position, self.place.keep_every * self.position.steps_per_epoch
+            if kept and done.step % kept == 0 and done.step < done.total_steps:
+                keep_checkpoint(self.place.folder, done.step)
         except OSError as error:
             problem = disk_problem(error)
             if must or problem is None or self.position.step == self.position.total_steps:

@@ -1,7 +1,8 @@
 """trace.csv: what two runs that should be one are compared by: digests of the images taken and of all that was learnt.
 
-A row at each regular checkpoint and at the end; equal byte for byte on one kind of machine, with any number of loader
-processes, and after interruptions.
+A row after each of the first steps, at each regular checkpoint and at the end; equal byte for byte on one kind of
+machine, with any number of loader processes, and after interruptions. On another kind the losses of the first steps are
+still close (docs/audit.md); later ones say nothing there.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from scripts.pretrain.run_base import RunBase
 from scripts.pretrain.shard_images import ImageList
 
 HEADER = ("step", "epoch", "loss", "images", "module", "optimizer")
+FIRST_STEPS = 8  # each with a row: as long as two kinds of machine can be compared by their losses
 
 
 class Trace:

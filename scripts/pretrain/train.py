@@ -49,6 +49,7 @@ from scripts.pretrain.trace import Trace
 from scripts.pretrain.view_sheet import write_views
 
 LOG = logging.getLogger(__name__)
+KEEP = "UNPEOPLED_KEEP_CHECKPOINTS"  # n: that of each n-th epoch stays, for `python -m scripts.audit.segment`
 
 
 def load_run(recipe: str) -> tuple[Any, ModuleType]:
@@ -156,6 +157,7 @@ def train_parser() -> argparse.ArgumentParser:
     parser.add_argument("--devices", default=1, type=int, help="GPUs of a node; one process each")
     parser.add_argument("--nodes", default=1, type=int, help="more than one: start it by srun or torchrun")
     parser.add_argument("--accelerator", default="auto", choices=["auto", "cpu"], help="auto: GPUs where there are any")
+    parser.add_argument("--stop-after", default=0, type=int, help="stop after so many steps, for an audit; 0: never")
     parser.add_argument("--encoder", required=True, type=output_file)
     parser.add_argument("--untrained", required=True, type=output_file, help="the encoder before the first step")
     parser.add_argument("--head", required=True, type=output_file, help="the projection head, for figures after it")
@@ -187,7 +189,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     images = open_images(run, flags.shards, flags.indexes, flags.root)
     check_images(run, len(images))
     monitor = open_monitor(flags.monitor_recipe, flags.monitor_sample, run, images)
-    machine = {name: getattr(flags, name) for name in ("threads", "devices", "nodes", "accelerator", "watch_folder")}
+    names = ("threads", "devices", "nodes", "accelerator", "watch_folder", "stop_after")
+    machine = {name: getattr(flags, name) for name in names} | {"keep_every": int(os.environ.get(KEEP) or 0)}
     place = place_of(run, flags.encoder.parent, run_key(flags.recipe, run, images, monitor.key), **machine)
     first = place.rank == 0  # which alone writes
     LOG.info(
