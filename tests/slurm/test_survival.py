@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+import pytest
+
 from tests.slurm.cluster import Cluster, wait_until
 from tests.slurm.place import Place
 
@@ -93,3 +95,28 @@ def test_a_job_over_its_time(copy: Callable[..., Place], local: Place, cluster: 
     assert [line for line in cluster.jobs("TO,CG") if line == job] and running(cluster, "%l") == ["2:00"]
     place.end(driver)
     same(place, local)
+
+
+@pytest.mark.slow
+def test_a_preempted_job(copy: Callable[..., Place], local: Place, cluster: Cluster) -> None:
+    place = copy(TRAIN)
+    driver = place.start()
+    place.wait_for(TRAINING)
+    (job,) = running(cluster)
+    cluster.call(
+        "sbatch", "-p", "urgent", "--nodes=3", "--exclusive", "-t", "1", "-o", "/dev/null", "--wrap", "sleep 5"
+    )
+    wait_until(lambda: job in cluster.jobs("PD"), "it has to make way", LONG)
+    wait_until(lambda: running(cluster) == [job], "it has its turn again", LONG)
+    place.end(driver)
+    same(place, local)
+    assert "continues after step" in place.log(TRAIN)
+
+
+@pytest.mark.slow
+def test_a_training_that_sees_the_end_of_its_time(copy: Callable[..., Place], local: Place, cluster: Cluster) -> None:
+    """One minute is what it wants for saving, so it stops after its first step, again and again."""
+    place = copy(TRAIN)
+    said = place.run("--set-resources", "train:runtime=attempt")
+    same(place, local)
+    assert "the time of its job ends" in said and "continues after step" in place.log(TRAIN)
