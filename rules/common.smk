@@ -3,6 +3,7 @@
 #      grow, by which a rule says that it needs more when a job is repeated
 
 import sys
+from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
@@ -54,3 +55,10 @@ wildcard_constraints:
     task=r"[a-z][a-z0-9_]*",
     recipe=r"[a-z][a-z0-9_]*",
     seed=r"\d+",
+
+
+def shown(path, category, caption, shows, **labels):
+    """Mark an output for Snakemake's own report (`snakemake --report run.html`); of several, each shows its own name."""
+    if isinstance(path, list):
+        return [shown(each, category, caption, f"{shows}: {Path(each).stem}", **labels) for each in path]
+    return report(path, caption=f"captions/{caption}.rst", category=category, labels={"shows": shows, **labels})

@@ -3,6 +3,7 @@
 #      results/curate/download/{part}.tar, .parquet      their bytes, and a status for each candidate
 #      results/curate/inspect_images/{part}.parquet      measurements of each image
 #      results/curate/deduplicate.parquet                clusters of equal and nearly equal images
+#      results/curate/deduplicate/{part}.parquet         those with an image of the part
 
 
 rule fetch_metadata:
@@ -123,7 +124,8 @@ rule deduplicate:
     input:
         expand("results/curate/inspect_images/{part}.parquet", part=PLAN.parts),
     output:
-        "results/curate/deduplicate.parquet",
+        table="results/curate/deduplicate.parquet",
+        parts=expand("results/curate/deduplicate/{part}.parquet", part=PLAN.parts),
     log:
         "logs/curate/deduplicate.log",
     conda:
@@ -135,4 +137,5 @@ rule deduplicate:
         recipe=lambda wc: PLAN.deduplicate_recipe(),
         code=lambda wc: PLAN.code("curate.deduplicate", "data"),
     shell:
-        "python -m scripts.curate.deduplicate --code={params.code:q} --recipe {params.recipe:q} --inspections {input} --out {output} > {log} 2>&1"
+        "python -m scripts.curate.deduplicate --code={params.code:q} --recipe {params.recipe:q} --inspections {input} --out {output.table}"
+        " --parts {output.parts} > {log} 2>&1"

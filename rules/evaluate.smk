@@ -108,7 +108,14 @@ rule draw_embedding:
         features="results/evaluate/embed/{encoder}/{task}.safetensors",
         listed="results/evaluate/list_task/{task}.parquet",
     output:
-        "results/evaluate/draw_embedding/{encoder}/{task}.png",
+        shown(
+            "results/evaluate/draw_embedding/{encoder}/{task}.png",
+            "Evaluation",
+            "draw_embedding",
+            shows="map of test images",
+            encoder="{encoder}",
+            task="{task}",
+        ),
     log:
         "logs/evaluate/draw_embedding/{encoder}/{task}.log",
     conda:
@@ -129,7 +136,14 @@ rule collect_results:
     input:
         PLAN.protocol_tables,
     output:
-        "results/evaluate/collect_results.csv",
+        shown(
+            "results/evaluate/collect_results.csv",
+            "Evaluation",
+            "collect_results",
+            shows="all results",
+            encoder="",
+            task="",
+        ),
     log:
         "logs/evaluate/collect_results.log",
     conda:
@@ -147,7 +161,14 @@ rule compare_encoders:
     input:
         PLAN.protocol_predictions,
     output:
-        "results/evaluate/compare_encoders.csv",
+        shown(
+            "results/evaluate/compare_encoders.csv",
+            "Evaluation",
+            "compare_encoders",
+            shows="pairs",
+            encoder="",
+            task="",
+        ),
     log:
         "logs/evaluate/compare_encoders.log",
     conda:

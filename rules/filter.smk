@@ -1,7 +1,7 @@
 # In:  bytes and measurements of each image, detector weights, human verdicts (filter_review.smk)
 # Out: results/filter/detect_faces/{detector}/{part}.parquet, detect_people/...   boxes and scores, no decision
 #      results/filter/judge/{part}.parquet                                       the first reason against each candidate
-#      results/filter/select.parquet                                             one row for each candidate
+#      results/filter/select.parquet, select/{part}.parquet                      one row for each candidate
 
 
 rule fetch_weights:
@@ -113,7 +113,7 @@ rule judge:
         candidates=expand("results/curate/select_candidates/{file}.parquet", file=PLAN.files),
         status="results/curate/download/{part}.parquet",
         inspection="results/curate/inspect_images/{part}.parquet",
-        duplicates="results/curate/deduplicate.parquet",
+        duplicates="results/curate/deduplicate/{part}.parquet",
         faces=expand(
             "results/filter/detect_faces/{detector}/{{part}}.parquet",
             detector=PLAN.asked(PLAN.face_detectors),
@@ -122,7 +122,7 @@ rule judge:
             "results/filter/detect_people/{detector}/{{part}}.parquet",
             detector=PLAN.asked(PLAN.person_detectors),
         ),
-        human="results/filter/gather_human_verdicts.csv",
+        human="results/filter/gather_human_verdicts/{part}.csv",
     output:
         "results/filter/judge/{part}.parquet",
     log:
@@ -147,7 +147,8 @@ rule select:
         inspections=expand("results/curate/inspect_images/{part}.parquet", part=PLAN.parts),
         verdicts=expand("results/filter/judge/{part}.parquet", part=PLAN.parts),
     output:
-        "results/filter/select.parquet",
+        table="results/filter/select.parquet",
+        parts=expand("results/filter/select/{part}.parquet", part=PLAN.parts),
     log:
         "logs/filter/select.log",
     conda:
@@ -160,4 +161,5 @@ rule select:
         code=lambda wc: PLAN.code("filter.select", "data"),
     shell:
         "python -m scripts.filter.select --code={params.code:q} --recipe {params.recipe:q} --candidates {input.candidates}"
-        " --inspections {input.inspections} --verdicts {input.verdicts} --out {output} > {log} 2>&1"
+        " --inspections {input.inspections} --verdicts {input.verdicts} --out {output.table}"
+        " --parts {output.parts} > {log} 2>&1"

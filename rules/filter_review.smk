@@ -1,5 +1,6 @@
 # In:  what reviewers and auditors handed in; verdicts, selection and bytes of each part
 # Out: results/filter/gather_human_verdicts.{csv,json}       what all reviewers say, and how far they agree
+#      results/filter/gather_human_verdicts/{part}.csv       what they say of the images of a part
 #      results/filter/write_review_page/{part}-{page}.html   images that wait for a reviewer
 #      results/filter/draw_audit_sample.parquet              kept images drawn by lot
 #      results/filter/write_audit_page/{page}.html           for auditors to look at
@@ -15,6 +16,7 @@ rule gather_human_verdicts:
     output:
         table="results/filter/gather_human_verdicts.csv",
         figures="results/filter/gather_human_verdicts.json",
+        parts=expand("results/filter/gather_human_verdicts/{part}.csv", part=PLAN.parts),
     log:
         "logs/filter/gather_human_verdicts.log",
     conda:
@@ -30,15 +32,15 @@ rule gather_human_verdicts:
     shell:
         "python -m scripts.filter.gather_human_verdicts --code={params.code:q} --human-verdicts={params.human:q}"
         " --audit-verdicts={params.audit:q} --candidates {input.candidates} --out {output.table}"
-        " --figures {output.figures} > {log} 2>&1"
+        " --figures {output.figures} --parts {output.parts} > {log} 2>&1"
 
 
 rule write_review_page:
     input:
         candidates=expand("results/curate/select_candidates/{file}.parquet", file=PLAN.files),
         verdicts="results/filter/judge/{part}.parquet",
-        selection=lambda wc: PLAN.reviewed_selection,
-        human="results/filter/gather_human_verdicts.csv",
+        selection=lambda wc: PLAN.reviewed_selection(wc.part),
+        human="results/filter/gather_human_verdicts/{part}.csv",
         tar="results/curate/download/{part}.tar",
         status="results/curate/download/{part}.parquet",
         faces=expand(
@@ -126,7 +128,7 @@ rule measure_leak_rate:
         account="results/filter/draw_audit_sample.json",
         audit=present_csvs(PLAN.audit_verdicts),
     output:
-        "results/filter/measure_leak_rate.json",
+        shown("results/filter/measure_leak_rate.json", "Curation", "measure_leak_rate", shows="people left, as audited"),
     log:
         "logs/filter/measure_leak_rate.log",
     conda:

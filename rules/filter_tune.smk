@@ -19,10 +19,15 @@ rule tune_threshold:
         ),
     output:
         figures="results/filter/tune_threshold/figures.json",
-        points="results/filter/tune_threshold/operating_points.csv",
+        points=shown(
+            "results/filter/tune_threshold/operating_points.csv",
+            "Curation",
+            "tune_threshold",
+            shows="operating points",
+        ),
         rules="results/filter/tune_threshold/rules.yaml",
         png="results/filter/tune_threshold/roc.png",
-        svg="results/filter/tune_threshold/roc.svg",
+        svg=shown("results/filter/tune_threshold/roc.svg", "Curation", "tune_threshold", shows="ROC curves"),
     log:
         "logs/filter/tune_threshold.log",
     conda:

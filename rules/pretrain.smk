@@ -47,7 +47,7 @@ rule train:
         metrics="results/pretrain/train/{run}/metrics.csv",
         monitor="results/pretrain/train/{run}/monitor.csv",
         trace="results/pretrain/train/{run}/trace.csv",
-        views="results/pretrain/train/{run}/views.png",
+        views=shown("results/pretrain/train/{run}/views.png", "Training", "train", run="{run}", shows="first batch"),
         cost="results/pretrain/train/{run}/cost.json",
     log:
         "logs/pretrain/train/{run}.log",
@@ -134,7 +134,9 @@ rule write_model_card:
         metadata=lambda wc: PLAN.if_curated(wc.run, ["results/shard/write_metadata/metadata.parquet"]),
         leak_rate=lambda wc: PLAN.if_curated(wc.run, PLAN.leak_rate),
     output:
-        "results/pretrain/write_model_card/{run}.md",
+        shown(
+            "results/pretrain/write_model_card/{run}.md", "Cards", "write_model_card", shows="model card", run="{run}"
+        ),
     log:
         "logs/pretrain/write_model_card/{run}.log",
     conda:

@@ -32,7 +32,7 @@ rule draw_funnel:
         "results/report/funnel.json",
     output:
         png="results/report/draw_funnel.png",
-        svg="results/report/draw_funnel.svg",
+        svg=shown("results/report/draw_funnel.svg", "Curation", "draw_funnel", shows="funnel"),
     log:
         "logs/report/draw_funnel.log",
     conda:
@@ -51,7 +51,7 @@ rule draw_positions:
         "results/filter/select.parquet",
     output:
         png="results/report/draw_positions.png",
-        svg="results/report/draw_positions.svg",
+        svg=shown("results/report/draw_positions.svg", "Curation", "draw_positions", shows="where images were taken"),
     log:
         "logs/report/draw_positions.log",
     conda:
@@ -71,7 +71,7 @@ rule draw_curves:
         monitor="results/pretrain/train/{run}/monitor.csv",
     output:
         png="results/report/draw_curves/{run}.png",
-        svg="results/report/draw_curves/{run}.svg",
+        svg=shown("results/report/draw_curves/{run}.svg", "Training", "draw_curves", run="{run}", shows="curves"),
     log:
         "logs/report/draw_curves/{run}.log",
     conda:
@@ -98,7 +98,12 @@ rule draw_contact_sheets:
             part=PLAN.parts,
         ),
     output:
-        expand("results/report/draw_contact_sheets/{sheet}.png", sheet=SHEETS),
+        shown(
+            expand("results/report/draw_contact_sheets/{sheet}.png", sheet=SHEETS),
+            "Curation",
+            "draw_contact_sheets",
+            shows="images",
+        ),
     log:
         "logs/report/draw_contact_sheets.log",
     conda:
@@ -126,7 +131,12 @@ rule draw_duplicates:
             part=PLAN.parts,
         ),
     output:
-        sheets=expand("results/report/draw_duplicates/{sheet}.png", sheet=["farthest", "by_lot"]),
+        sheets=shown(
+            expand("results/report/draw_duplicates/{sheet}.png", sheet=["farthest", "by_lot"]),
+            "Curation",
+            "draw_duplicates",
+            shows="duplicates",
+        ),
         clusters="results/report/draw_duplicates/clusters.csv",
         figures="results/report/draw_duplicates/figures.json",
     log:
@@ -164,7 +174,7 @@ rule write_report:
         tuning=PLAN.tuned("results/filter/tune_threshold/figures.json"),
         tuning_figure=PLAN.tuned("results/filter/tune_threshold/roc.svg"),
     output:
-        "results/report/index.html",
+        shown("results/report/index.html", "The report", "write_report", shows="the page to read"),
     log:
         "logs/report/write_report.log",
     conda:

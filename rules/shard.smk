@@ -5,7 +5,7 @@
 
 rule write_shards:
     input:
-        selection="results/filter/select.parquet",
+        selections=lambda wc: expand("results/filter/select/{part}.parquet", part=PLAN.shard_parts(wc.shard)),
         tars=lambda wc: expand("results/curate/download/{part}.tar", part=PLAN.shard_parts(wc.shard)),
         statuses=lambda wc: expand("results/curate/download/{part}.parquet", part=PLAN.shard_parts(wc.shard)),
     output:
@@ -23,7 +23,7 @@ rule write_shards:
         code=lambda wc: PLAN.code("shard.write_shards", "data"),
     shell:
         "python -m scripts.shard.write_shards --code={params.code:q} --recipe {params.recipe:q} --shard {wildcards.shard}"
-        " --selection {input.selection} --tars {input.tars} --statuses {input.statuses}"
+        " --selections {input.selections} --tars {input.tars} --statuses {input.statuses}"
         " --tar {output.tar} --index {output.index} > {log} 2>&1"
 
 
@@ -56,7 +56,7 @@ rule write_card:
         indexes=expand("results/shard/write_shards/{shard}.parquet", shard=PLAN.shards),
         leak_rate=PLAN.leak_rate,
     output:
-        "results/shard/write_card.md",
+        shown("results/shard/write_card.md", "Cards", "write_card", shows="dataset card", run=""),
     log:
         "logs/shard/write_card.log",
     conda:

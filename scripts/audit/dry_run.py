@@ -73,11 +73,11 @@ def read_jobs(request: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 if __name__ == "__main__":
-    from snakemake.exceptions import WorkflowError
+    from snakemake.exceptions import RuleException, WorkflowError
 
     with redirect_stdout(sys.stderr):
         try:
             found = read_jobs(json.load(sys.stdin))
-        except WorkflowError as error:
+        except (WorkflowError, RuleException) as error:
             sys.exit(str(error))
     json.dump(found, sys.stdout)

@@ -28,6 +28,7 @@ from scripts.lib.records import Code, Record, record_path, result_name
 log = logging.getLogger(__name__)
 
 PLANNED = "UNPEOPLED_PLANNED"  # when the workflow read our code, in seconds since 1970; the Snakefile sets it
+ASIDE = ".before"  # of a result that its user moved aside, so that the step makes it anew
 REMAKE = "UNPEOPLED_REMAKE"  # "1": compute also what is there already
 
 
@@ -74,7 +75,8 @@ class Job:
         }
         self.record["seeds"] = records.seeds(self.record["values"])
         before = records.read_record(first)
-        may_stay = planned.text and not asks_outside and os.environ.get(REMAKE) != "1"
+        aside = any(path.with_name(f"{path.name}{ASIDE}").exists() for _, path in roles.outputs)
+        may_stay = planned.text and not (asks_outside or aside) and os.environ.get(REMAKE) != "1"
         if before is not None and may_stay and comparable(before) == comparable(self.record) and put_back(before):
             log.info("nothing that this step reads has changed since it ran: its results stay (%s=1 computes)", REMAKE)
             raise SystemExit(0)

@@ -23,8 +23,8 @@ class PretrainPlan:
 
     @property
     def runs(self) -> list[str]:
-        """Names of the pretraining runs."""
-        return list(self._runs)
+        """Names of the pretraining runs, sorted."""
+        return sorted(self._runs)
 
     def run(self, name: str) -> Run:
         """Return a run."""

@@ -10,7 +10,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from scripts.lib.checkpoints import State, save_checkpoint
+from scripts.lib.checkpoints import State, content_digest, save_checkpoint
 from scripts.lib.disk import disk_problem
 from scripts.lib.draws import derived_seed
 from scripts.lib.errors import UserError
@@ -81,11 +81,12 @@ class Steps(Callback):
         reason = self._interruption.reason()
         stop = ranks.anywhere(reason is not None) and done.step < done.total_steps
         regular = done.step % self.run.checkpoint_every_steps == 0 or done.step % done.steps_per_epoch == 0
-        if ranks.rank() == 0 and regular:
-            state = pl_module.state_dict(), trainer.optimizers[0].state_dict()
-            self.records.trace.record(done, float(means["loss"]), *state)
         if ranks.rank() == 0 and (stop or regular):  # all hold the same
-            self._save(trainer, pl_module, must=stop)
+            learnt = {"module": pl_module.state_dict(), "optimizer": trainer.optimizers[0].state_dict()}
+            digests = {name: content_digest(state) for name, state in learnt.items()}
+            if regular:
+                self.records.trace.record(done, float(means["loss"]), **digests)
+            self._save({**learnt, "scaler": trainer.precision_plugin.state_dict()}, digests, must=stop)
         if stop:
             self.stopped = reason or "another process was asked to stop"
             trainer.should_stop = True
@@ -114,19 +115,17 @@ class Steps(Callback):
         if ranks.rank() == 0:
             self.records.monitor.observe(self.position, module.encoder())
 
-    def _save(self, trainer: Trainer, module: LightningModule, must: bool) -> None:
+    def _save(self, learnt: State, digests: dict[str, str], must: bool) -> None:
         """Write a checkpoint. A disk that is full for a while does not end a run of weeks, unless it ends now."""
         state = {
             "step": self.position.step,
             "machine": self.place.machine,
-            "module": module.state_dict(),
-            "optimizer": trainer.optimizers[0].state_dict(),
-            "scaler": trainer.precision_plugin.state_dict(),
+            **learnt,
             "records": self.records.state(),
         }
         try:
-            save_checkpoint(self.place.folder, self.place.key, state)
-        except (OSError, RuntimeError) as error:  # torch.save raises the latter
+            save_checkpoint(self.place.folder, self.place.key, state, digests)
+        except OSError as error:
             problem = disk_problem(error)
             if must or problem is None or self.position.step == self.position.total_steps:
                 raise

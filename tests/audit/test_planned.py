@@ -52,8 +52,9 @@ def test_files_come_in_the_order_of_the_rule_and_not_in_the_settings(demo: list[
     assert job.wildcards == {"detector": "centerface", "part": "1"}
     recipe = job.argv[job.argv.index("--recipe") + 1]
     named = [word for pair in files.items() for word in pair]
-    assert job.argv[3:] == ("--recipe", recipe, *named, "--weights", "--threads", "1", "--out", out)
-    assert job.settings[3:] == ("--recipe", recipe, *files, "--weights", "--threads", "1", "--out")
+    assert job.argv[3].startswith("--code=") and job.argv[3].endswith(job.settings[3].partition("=")[2])
+    assert job.argv[4:] == ("--recipe", recipe, *named, "--weights", "--threads", "1", "--out", out)
+    assert job.settings[4:] == ("--recipe", recipe, *files, "--weights", "--threads", "1", "--out")
 
 
 def test_finished_files_are_planned_with_the_threads_of_the_rule(tmp_path: Path) -> None:
