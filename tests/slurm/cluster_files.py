@@ -44,7 +44,7 @@ GresTypes=gpu
 TaskEpilog={folder}/bin/note_cpu
 AccountingStorageType=accounting_storage/none
 # Timers of a large cluster would make each test wait minutes.
-MinJobAge=300
+MinJobAge=3000
 KillWait={kill_wait}
 SlurmdTimeout=10
 SlurmctldTimeout=10

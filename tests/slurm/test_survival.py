@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.slurm.cluster import Cluster, wait_until
-from tests.slurm.place import Place
+from tests.slurm.place import ENCODER, Place
 
 DOWNLOAD, TRAIN = "curate/download", "pretrain/train"
 LONG = 400  # seconds: many tests may share this machine
@@ -30,13 +30,15 @@ def test_a_run_from_the_start(copy: Callable[..., Place], local: Place, cluster:
     same(place, local)
     name = re.search(r"SLURM run ID: (\S+)", said)
     assert name is not None
-    lines = [line.split("|") for line in cluster.jobs("all", "%j|%k|%P|%b|%C|%m|%N") if line.startswith(name[1])]
+    lines = [line.split("|") for line in cluster.jobs("all", "%j|%k|%i|%P|%C|%m|%N") if line.startswith(name[1])]
     jobs = {comment.removeprefix("rule_").split("_wildcards")[0]: rest for _, comment, *rest in lines}
-    *asked, node = jobs["train"]
-    assert asked == ["gpu", "gres:gpu:1", "1", "16000M"] and node in ("n1", "n2")
-    assert jobs["index_images"][:4] == ["cpu", "N/A", "8", "8000M"]  # whatever this machine has
+    number, *asked, node = jobs["train"]
+    assert asked == ["gpu", "1", "16000M"] and node in ("n1", "n2")
+    assert "TresPerJob=gres:gpu:1\n" in cluster.call("scontrol", "show", "job", number)
+    assert place.record(ENCODER)["circumstances"]["variables"]["CUDA_VISIBLE_DEVICES"] in ("0", "1")
+    assert jobs["index_images"][1:4] == ["cpu", "8", "8000M"]  # whatever this machine has
     # Two partitions share a job of each kind, and their needs add up.
-    assert len(lines) == len(jobs) == 6 and jobs["inspect_images"][:4] == ["cpu", "N/A", "4", "6000M"]
+    assert len(lines) == len(jobs) == 6 and jobs["inspect_images"][1:4] == ["cpu", "4", "6000M"]
 
 
 def test_a_job_whose_node_dies(copy: Callable[..., Place], local: Place, cluster: Cluster) -> None:
