@@ -12,7 +12,7 @@ import yaml
 
 from scripts.audit.findings import DIFFERENT, SAME, UNDECIDABLE, Finding
 from scripts.audit.run_folder import RunFolder, subject
-from scripts.lib.fingerprint import PACKAGE, code_hash
+from scripts.lib.fingerprint import PACKAGE, code_files, code_hash
 from scripts.lib.recipe import canonical_json
 from scripts.lib.records import Code, Record
 
@@ -49,7 +49,7 @@ def _judge(place: str, record: Record, checkout: Path) -> Finding:
         return Finding(
             CHECK, DIFFERENT, place,
             f"The code of {step} is another one: its fingerprint is {found}, recorded {code.fingerprint}.",
-            f"{_changed(record['code']['files'], checkout)}. Check out the version that ran, or run it again.",
+            f"{_changed(code.modules, record['code']['files'], checkout)}. Check out what ran, or run it again.",
         )  # fmt: skip
     environment = _environment(code.environment, checkout)
     if environment != code.environment:
@@ -70,6 +70,11 @@ def _fingerprint(modules: tuple[str, ...], checkout: Path) -> str | Exception:
 
 
 @cache
+def _files(modules: tuple[str, ...], checkout: Path) -> tuple[Path, ...]:
+    return tuple(code_files(*(f"{PACKAGE}.{name}" for name in modules), root=checkout))
+
+
+@cache
 def _environment(text: str, checkout: Path) -> str:
     """Return what `env:<name>:<digest>` is today."""
     kind, name, _ = (*text.split(":"), "", "")[:3]
@@ -80,11 +85,13 @@ def _environment(text: str, checkout: Path) -> str:
     return f"{kind}:{name}:{hashlib.sha256(canonical_json(pins).encode('utf-8')).hexdigest()[:16]}"
 
 
-def _changed(recorded: dict[str, str], checkout: Path) -> str:
-    """Return which files differ from those that were loaded when the job ran."""
-    changed = [path for path, digest in sorted(recorded.items()) if _sha256(checkout / path) != digest]
+def _changed(modules: tuple[str, ...], recorded: dict[str, str], checkout: Path) -> str:
+    """Return which of the files that the modules need differ from those that were loaded when the job ran."""
+    needed = {path.relative_to(checkout).as_posix() for path in _files(modules, checkout)}
+    changed = sorted(path for path in needed & recorded.keys() if _sha256(checkout / path) != recorded[path])
+    changed = changed or sorted(needed - recorded.keys())  # only loaded where it is used
     if not changed:
-        return "No file that was loaded has changed: one that is loaded only sometimes has, or another module is used"
+        return "No file that it needs has changed: it needed another one, which it no longer uses"
     more = f" and {len(changed) - _NAMED} more" if len(changed) > _NAMED else ""
     return f"Edited since: {', '.join(changed[:_NAMED])}{more}"
 

@@ -28,7 +28,7 @@ from scripts.audit import (
     shard_contents,
     training_story,
 )
-from scripts.audit.findings import NOT_CHECKED, SAME, UNDECIDABLE, Finding, verdict_line, write_findings
+from scripts.audit.findings import NOT_CHECKED, REPORTS, SAME, UNDECIDABLE, Finding, verdict_line, write_findings
 from scripts.audit.planned import planned_jobs
 from scripts.audit.process import audit_parser, run_audit
 from scripts.audit.run_folder import RunFolder
@@ -83,14 +83,17 @@ def planned_findings(
 
 
 def in_order(run: RunFolder, findings: Iterable[Finding]) -> list[Finding]:
-    """Return the findings in the order of the workflow; what is of no job stays in front, in its order."""
+    """Return the findings in the order of the workflow; what is of no job stands at the end, in its order.
+
+    A record that cannot be read stands first: without it nobody knows where its job belongs.
+    """
     place = {name: index for index, name in enumerate(run.jobs)}
 
     def position(finding: Finding) -> int:
         name = finding.subject.removeprefix("results/")
         name = name.removeprefix("records/kept/").removeprefix("records/").removesuffix(".json")
         maker = run.makers.get(finding.subject.removeprefix("results/"), run.makers.get(name, name))
-        return place.get(maker, -1)
+        return -1 if finding.subject in run.damaged else place.get(maker, len(place))
 
     return sorted(findings, key=position)
 
@@ -146,6 +149,7 @@ def verify(
         "compared with the seal": seal or "none was given",
         "jobs": f"{len(run.jobs):,}",
         "results": f"{len(run.makers):,} files, {_bytes(run):,} bytes",
+        "self-test": _selftest(folder),
         "left out on request": ", ".join(left_out) or "nothing",
     }
     return in_order(run, found), facts
@@ -170,6 +174,15 @@ def _seal_file(path: Path) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     return found if isinstance(found, dict) and isinstance(found.get("targets"), list) and "seal" in found else None
+
+
+def _selftest(folder: Path) -> list[str]:
+    """Return what the last self-test in this folder found."""
+    try:
+        facts = json.loads((folder / REPORTS / "selftest.json").read_text(encoding="utf-8"))["facts"]
+        return [f"{name}: {text}" for name, text in facts.items()]
+    except (OSError, ValueError, KeyError, AttributeError):
+        return ["not run here (snakemake -- selftest)"]
 
 
 def _bytes(run: RunFolder) -> int:
