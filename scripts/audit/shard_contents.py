@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from scripts.audit.audited_tables import UnreadableError, checked, read_table
 from scripts.audit.findings import NOT_CHECKED, Finding
-from scripts.audit.run_folder import RunFolder, inputs_of, output_of
+from scripts.audit.run_folder import RunFolder, output_of
 from scripts.lib.draws import rank
 from scripts.lib.identity import shard_of
 from scripts.lib.records import Record
@@ -62,7 +62,7 @@ def check_shards(run: RunFolder, most_bytes: float = MOST_BYTES) -> Iterator[Fin
                 "them have its SHA-256."
             ),
         )
-    selection = inputs_of(shards[0][1], "selection")[0]
+    selection = next((output_of(record, "out") for _, record in run.of_step("filter.select")), "")
     yield from checked(
         CHECK,
         selection,
