@@ -81,9 +81,8 @@ def test_a_driver_that_dies_while_its_job_lives_on(copy: Callable[..., Place], l
         process.suspend()  # so that it is not over before another comes
     place.kill(driver)
     again = place.start()
-    wait_until(lambda: len(place.processes("curate.download")) > len(orphan) > 0, "a second writer", LONG)
-    assert job in running(cluster) and len(running(cluster)) == 2
-    wait_until(lambda: "waiting for its end" in place.log(DOWNLOAD), "the second writer waits", LONG)
+    wait_until(lambda: "waiting for its end" in place.log(DOWNLOAD), "a second writer waits", LONG)
+    assert orphan and job in running(cluster) and len(running(cluster)) == 2
     for process in orphan:
         process.resume()
     place.end(again)
