@@ -138,7 +138,9 @@ class Place:
         found = []
         for process in psutil.process_iter(["cmdline"]):
             with suppress(psutil.Error):
-                if (process.info["cmdline"] or [])[1:3] == ["-m", f"scripts.{step}"] and process.cwd() == str(self.folder):
+                if (process.info["cmdline"] or [])[1:3] == ["-m", f"scripts.{step}"] and process.cwd() == str(
+                    self.folder
+                ):
                     found.append(process)
         return found
 

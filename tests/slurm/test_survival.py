@@ -93,13 +93,13 @@ def test_a_job_over_its_time(copy: Callable[..., Place], local: Place, cluster: 
     """It hangs, as on a file system that does not answer."""
     place = copy(DOWNLOAD)
     place.targets = DRAWN
-    driver = place.start("--set-resources", "download:runtime=attempt")
+    driver = place.start("--set-resources", "download:runtime=1 if attempt == 1 else 10")
     place.wait_for(DRAWING)
     (job,) = running(cluster)
     for process in place.processes("curate.download"):
         process.suspend()
     wait_until(lambda: running(cluster) not in ([], [job]), "it is repeated", LONG)
-    assert [line for line in cluster.jobs("TO,CG") if line == job] and running(cluster, "%l") == ["2:00"]
+    assert [line for line in cluster.jobs("TO,CG") if line == job] and running(cluster, "%l") == ["10:00"]
     place.end(driver)
     same(place, local)
 
@@ -124,6 +124,6 @@ def test_a_preempted_job(copy: Callable[..., Place], local: Place, cluster: Clus
 def test_a_training_that_sees_the_end_of_its_time(copy: Callable[..., Place], local: Place, cluster: Cluster) -> None:
     """One minute is what it wants for saving, so it stops after its first step, again and again."""
     place = copy(TRAIN)
-    said = place.run("--set-resources", "train:runtime=attempt")
+    said = place.run("--set-resources", "train:runtime=attempt", "--retries", "9")
     same(place, local)
     assert "the time of its job ends" in said and "continues after step" in place.log(TRAIN)
