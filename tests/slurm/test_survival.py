@@ -42,7 +42,7 @@ def test_a_run_from_the_start(copy: Callable[..., Place], local: Place, cluster:
     assert place.record(ENCODER)["circumstances"]["variables"]["CUDA_VISIBLE_DEVICES"] in ("0", "1")
     assert jobs["index_images"][1:4] == ["cpu", "8", "8000M"]  # whatever this machine has
     # Two partitions share a job of each kind, and their needs add up.
-    assert len(lines) == len(jobs) == 6 and jobs["inspect_images"][1:4] == ["cpu", "4", "6000M"]
+    assert len(lines) == len(jobs) == 6 and jobs["inspect_images_inspect_images"][1:4] == ["cpu", "4", "6000M"]
 
 
 def test_a_job_whose_node_dies(copy: Callable[..., Place], local: Place, cluster: Cluster) -> None:
