@@ -76,22 +76,21 @@ def _file(run: RunFolder, record: Record, found: Counter[str]) -> Iterator[str]:
         if "reason" in columns:
             reasons.update({each["values"]: each["counts"] for each in pc.value_counts(table["reason"]).to_pylist()})
     listed = np.concatenate(rows)
-    yield from _once(listed, paths[0], paths[1])
+    told = _json(run, paths[2])
+    yield from _once(listed, max(len(listed), int(told.get("read") or 0)), paths[0], paths[1])
     if unknown := sorted({str(reason) for reason in reasons} - set(MetadataReason)):
         yield f"{paths[1]} has reasons that are not on the list: {', '.join(unknown)}."
-    told = _json(run, paths[2])
     counted = {"read": len(listed), "kept": len(rows[0]), "rejected": dict(reasons)}
     if {name: told.get(name) for name in counted} != counted:
         yield f"{paths[2]} counts otherwise than its tables: {_first_other(told, counted)}."
     found.update(reasons)
 
 
-def _once(rows: np.ndarray[Any, Any], candidates: str, rejected: str) -> Iterator[str]:
-    """Yield whether a row of the source, counted from 1, is missing or there twice."""
-    due = len(rows)
+def _once(rows: np.ndarray[Any, Any], due: int, candidates: str, rejected: str) -> Iterator[str]:
+    """Yield whether one of the `due` rows of the source, counted from 1, is missing or there twice."""
     inside = rows[(rows >= 1) & (rows <= due)]
     times = np.bincount(inside, minlength=due + 1)[1:]
-    if len(inside) == due and (times == 1).all():
+    if len(inside) == len(rows) and (times == 1).all():
         return
     twice, never = (np.flatnonzero(each) + 1 for each in (times > 1, times == 0))
     told = [f"row {int(twice[0])} twice"] if len(twice) else []

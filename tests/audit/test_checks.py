@@ -25,10 +25,12 @@ from scripts.lib.tables import DETECTIONS
         ([1, 3], "row 2 not at all"),
         ([0, 1], "row 2 not at all"),  # counted from 0
         ([1, 2, 9], "row 3 not at all"),
+        ([1, 2, 3], "row 4 not at all"),
     ],
 )
 def test_each_row_once(rows: list[int], told: str | None) -> None:
-    found = list(row_account._once(np.array(rows, np.int64), "kept", "rejected"))
+    due = 4 if told == "row 4 not at all" else len(rows)  # the account says that there was a fourth
+    found = list(row_account._once(np.array(rows, np.int64), due, "kept", "rejected"))
     assert (told in found[0]) if told else found == []
 
 
