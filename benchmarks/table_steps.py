@@ -87,14 +87,18 @@ def steps(plan: Plan, made: Made) -> Iterator[tuple[str, list[str]]]:
     made.write_parts(Path(candidates), plan)
     yield (
         "curate.deduplicate",
-        ["--recipe", plan.deduplicate_recipe(), "--inspections", *inspections, "--out", duplicates],
+        [
+            *("--recipe", plan.deduplicate_recipe(), "--inspections", *inspections, "--out", duplicates, "--parts"),
+            *(table(f"curate/deduplicate/{part}.parquet") for part in parts),
+        ],
     )
     human, reviews = table("filter/gather_human_verdicts.csv"), table("filter/gather_human_verdicts.json")
     yield (
         "filter.gather_human_verdicts",
         [
             *("--human-verdicts=", "--audit-verdicts=", "--candidates", candidates),
-            *("--out", human, "--figures", reviews),
+            *("--out", human, "--figures", reviews, "--parts"),
+            *(table(f"filter/gather_human_verdicts/{part}.csv") for part in parts),
         ],
     )
     for part in parts:
@@ -106,8 +110,10 @@ def steps(plan: Plan, made: Made) -> Iterator[tuple[str, list[str]]]:
             [
                 *("--recipe", plan.judge_recipe(), "--part", part, "--candidates", candidates),
                 *("--status", table(f"curate/download/{part}.parquet")),
-                *("--inspection", table(f"curate/inspect_images/{part}.parquet"), "--duplicates", duplicates),
-                *("--faces", *detections[0], "--people", *detections[1], "--human-verdicts", human),
+                *("--inspection", table(f"curate/inspect_images/{part}.parquet")),
+                *("--duplicates", table(f"curate/deduplicate/{part}.parquet")),
+                *("--human-verdicts", table(f"filter/gather_human_verdicts/{part}.csv")),
+                *("--faces", *detections[0], "--people", *detections[1]),
                 *("--out", table(f"filter/judge/{part}.parquet")),
             ],
         )
@@ -115,7 +121,8 @@ def steps(plan: Plan, made: Made) -> Iterator[tuple[str, list[str]]]:
         "filter.select",
         [
             *("--recipe", plan.select_recipe(), "--candidates", candidates, "--inspections", *inspections),
-            *("--verdicts", *verdicts, "--out", selection),
+            *("--verdicts", *verdicts, "--out", selection, "--parts"),
+            *(table(f"filter/select/{part}.parquet") for part in parts),
         ],
     )
     sample, sampled = table("filter/draw_audit_sample.parquet"), table("filter/draw_audit_sample.json")

@@ -3,6 +3,7 @@
 #      results/curate/download/{part}.tar, .parquet      their bytes, and a status for each candidate
 #      results/curate/inspect_images/{part}.parquet      measurements of each image
 #      results/curate/deduplicate.parquet                clusters of equal and nearly equal images
+#      results/curate/deduplicate/{part}.parquet         those with an image of the part
 
 
 rule fetch_metadata:
@@ -14,12 +15,12 @@ rule fetch_metadata:
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=1000,
-        runtime=720,
+        mem_mb=grow(2000),
+        runtime=grow(720),
     params:
         url=lambda wc: PLAN.fetched_address(wc.file),
         sha256=lambda wc: PLAN.fetched_sha256(wc.file),
-        code=PLAN.code("curate.fetch_metadata", "data"),
+        code=lambda wc: PLAN.code("curate.fetch_metadata", "data"),
     shell:
         "python -m scripts.curate.fetch_metadata --code={params.code:q} --url={params.url:q} --sha256={params.sha256:q} --out {output} > {log} 2>&1"
 
@@ -34,11 +35,11 @@ rule plant_hazards:
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=grow(2000),
+        runtime=grow(30),
     params:
         recipe=lambda wc: PLAN.plant_hazards_recipe(),
-        code=PLAN.code("curate.plant_hazards", "data"),
+        code=lambda wc: PLAN.code("curate.plant_hazards", "data"),
     shell:
         "python -m scripts.curate.plant_hazards --code={params.code:q} --recipe {params.recipe:q} --metadata {output.metadata}"
         " --store {output.store} --truth {output.truth} > {log} 2>&1"
@@ -58,12 +59,13 @@ rule select_candidates:
         "../envs/data.yaml"
     threads: 4
     resources:
-        mem_mb=2000,
-        runtime=720,
+        mem_mb=grow(2000),
+        runtime=grow(720),
     params:
         recipe=lambda wc: PLAN.select_candidates_recipe(wc.file),
         metadata=lambda wc: PLAN.metadata(wc.file),
         table=lambda wc: PLAN.folder_table(wc.file),
+        data=lambda wc: stamp(PLAN.metadata_inputs(wc.file)),
         code=lambda wc: PLAN.code("curate.select_candidates", "data", "curate.sources", [PLAN.source_kind(wc.file)]),
     shell:
         "python -m scripts.curate.select_candidates --code={params.code:q} --recipe {params.recipe:q} --file {wildcards.file}"
@@ -83,12 +85,13 @@ rule download:
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=2000,
-        runtime=720,
+        mem_mb=grow(2000),
+        runtime=grow(720),
     params:
         recipe=lambda wc: PLAN.download_recipe(),
         stores=lambda wc: PLAN.local_stores(),
-        code=PLAN.code("curate.download", "data", "curate.sources", PLAN.source_kinds()),
+        data=stamp(PLAN.local_store_inputs()),
+        code=lambda wc: PLAN.code("curate.download", "data", "curate.sources", PLAN.source_kinds()),
     shell:
         "python -m scripts.curate.download --code={params.code:q} --recipe {params.recipe:q} --part {wildcards.part}"
         " --candidates {input.candidates} --local-stores {params.stores:q}"
@@ -107,11 +110,11 @@ rule inspect_images:
         "../envs/data.yaml"
     threads: 2
     resources:
-        mem_mb=3000,
-        runtime=240,
+        mem_mb=grow(3000),
+        runtime=grow(240),
     params:
         recipe=lambda wc: PLAN.inspect_images_recipe(),
-        code=PLAN.code("curate.inspect_images", "data"),
+        code=lambda wc: PLAN.code("curate.inspect_images", "data"),
     shell:
         "python -m scripts.curate.inspect_images --code={params.code:q} --recipe {params.recipe:q} --tar {input.tar} --status {input.status}"
         " --threads {threads} --out {output} > {log} 2>&1"
@@ -121,16 +124,18 @@ rule deduplicate:
     input:
         expand("results/curate/inspect_images/{part}.parquet", part=PLAN.parts),
     output:
-        "results/curate/deduplicate.parquet",
+        table="results/curate/deduplicate.parquet",
+        parts=expand("results/curate/deduplicate/{part}.parquet", part=PLAN.parts),
     log:
         "logs/curate/deduplicate.log",
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=16000,
-        runtime=240,
+        mem_mb=grow(16000),
+        runtime=grow(240),
     params:
         recipe=lambda wc: PLAN.deduplicate_recipe(),
-        code=PLAN.code("curate.deduplicate", "data"),
+        code=lambda wc: PLAN.code("curate.deduplicate", "data"),
     shell:
-        "python -m scripts.curate.deduplicate --code={params.code:q} --recipe {params.recipe:q} --inspections {input} --out {output} > {log} 2>&1"
+        "python -m scripts.curate.deduplicate --code={params.code:q} --recipe {params.recipe:q} --inspections {input} --out {output.table}"
+        " --parts {output.parts} > {log} 2>&1"

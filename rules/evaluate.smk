@@ -19,11 +19,12 @@ rule list_task:
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=grow(2000),
+        runtime=grow(60),
     params:
         recipe=lambda wc: PLAN.list_task_recipe(wc.task),
         paths=lambda wc: PLAN.task_paths(wc.task),
+        data=lambda wc: stamp(PLAN.task_inputs(wc.task)),
         code=lambda wc: PLAN.code("evaluate.list_task", "data", "evaluate.tasks", [PLAN.task_kind(wc.task)]),
     shell:
         "python -m scripts.evaluate.list_task --code={params.code:q} --recipe {params.recipe:q} --paths {params.paths:q} --out {output.table}"
@@ -42,8 +43,8 @@ rule sample_task:
         "../envs/torch.yaml"
     threads: 2
     resources:
-        mem_mb=8000,
-        runtime=60,
+        mem_mb=grow(8000),
+        runtime=grow(60),
     params:
         recipe=lambda wc: PLAN.sample_task_recipe(wc.task),
         paths=lambda wc: PLAN.task_paths(wc.task),
@@ -66,8 +67,8 @@ rule embed:
     threads: 2
     resources:
         gpu=1,
-        mem_mb=32000,
-        runtime=240,
+        mem_mb=grow(32000),
+        runtime=grow(240),
     params:
         recipe=lambda wc: PLAN.embed_recipe(wc.task),
         paths=lambda wc: PLAN.task_paths(wc.task),
@@ -94,10 +95,10 @@ rule apply_head:
     conda:
         "../envs/torch.yaml"
     resources:
-        mem_mb=32000,
-        runtime=60,
+        mem_mb=grow(32000),
+        runtime=grow(60),
     params:
-        code=PLAN.code("evaluate.apply_head", "torch"),
+        code=lambda wc: PLAN.code("evaluate.apply_head", "torch"),
     shell:
         "python -m scripts.evaluate.apply_head --code={params.code:q} --features {input.features} --head {input.head} --out {output} > {log} 2>&1"
 
@@ -107,14 +108,21 @@ rule draw_embedding:
         features="results/evaluate/embed/{encoder}/{task}.safetensors",
         listed="results/evaluate/list_task/{task}.parquet",
     output:
-        "results/evaluate/draw_embedding/{encoder}/{task}.png",
+        shown(
+            "results/evaluate/draw_embedding/{encoder}/{task}.png",
+            "Evaluation",
+            "draw_embedding",
+            shows="map of test images",
+            encoder="{encoder}",
+            task="{task}",
+        ),
     log:
         "logs/evaluate/draw_embedding/{encoder}/{task}.log",
     conda:
         "../envs/torch.yaml"
     resources:
-        mem_mb=32000,
-        runtime=30,
+        mem_mb=grow(32000),
+        runtime=grow(30),
     params:
         recipe=lambda wc: PLAN.draw_embedding_recipe(wc.task),
         paths=lambda wc: PLAN.task_paths(wc.task),
@@ -128,16 +136,23 @@ rule collect_results:
     input:
         PLAN.protocol_tables,
     output:
-        "results/evaluate/collect_results.csv",
+        shown(
+            "results/evaluate/collect_results.csv",
+            "Evaluation",
+            "collect_results",
+            shows="all results",
+            encoder="",
+            task="",
+        ),
     log:
         "logs/evaluate/collect_results.log",
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=grow(2000),
+        runtime=grow(10),
     params:
-        code=PLAN.code("evaluate.collect_results", "data"),
+        code=lambda wc: PLAN.code("evaluate.collect_results", "data"),
     shell:
         "python -m scripts.evaluate.collect_results --code={params.code:q} --tables {input} --out {output} > {log} 2>&1"
 
@@ -146,16 +161,23 @@ rule compare_encoders:
     input:
         PLAN.protocol_predictions,
     output:
-        "results/evaluate/compare_encoders.csv",
+        shown(
+            "results/evaluate/compare_encoders.csv",
+            "Evaluation",
+            "compare_encoders",
+            shows="pairs",
+            encoder="",
+            task="",
+        ),
     log:
         "logs/evaluate/compare_encoders.log",
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=8000,
-        runtime=60,
+        mem_mb=grow(8000),
+        runtime=grow(60),
     params:
         recipe=PLAN.compare_encoders_recipe(),
-        code=PLAN.code("evaluate.compare_encoders", "data"),
+        code=lambda wc: PLAN.code("evaluate.compare_encoders", "data"),
     shell:
         "python -m scripts.evaluate.compare_encoders --code={params.code:q} --recipe {params.recipe:q} --predictions {input} --out {output} > {log} 2>&1"

@@ -12,11 +12,11 @@ rule fetch_encoder:
     conda:
         "../envs/torch.yaml"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=grow(4000),
+        runtime=grow(60),
     params:
         recipe=lambda wc: PLAN.import_encoder_recipe(wc.encoder),
-        code=PLAN.code("evaluate.fetch_encoder", "torch"),
+        code=lambda wc: PLAN.code("evaluate.fetch_encoder", "torch"),
     shell:
         "python -m scripts.evaluate.fetch_encoder --code={params.code:q} --recipe {params.recipe:q} --out {output} > {log} 2>&1"
 
@@ -32,12 +32,13 @@ rule import_encoder:
     conda:
         "../envs/torch.yaml"
     resources:
-        mem_mb=8000,
-        runtime=30,
+        mem_mb=grow(8000),
+        runtime=grow(30),
         weights=lambda wc: PLAN.stranger_weights(wc.encoder),
     params:
         recipe=lambda wc: PLAN.import_encoder_recipe(wc.encoder),
         like=lambda wc: PLAN.stranger_like(wc.encoder),
+        data=lambda wc: stamp(PLAN.stranger_inputs(wc.encoder)),
         code=lambda wc: PLAN.code("evaluate.import_encoder", "torch", encoder=PLAN.stranger_architecture(wc.encoder)),
     shell:
         "python -m scripts.evaluate.import_encoder --code={params.code:q} --recipe {params.recipe:q} --weights={resources.weights:q}"

@@ -2,7 +2,8 @@
 # Out: results/evaluate/list_annotations/{task}.parquet             pictures and what is marked on them
 #      results/evaluate/list_annotations/{task}.csv                 what cannot be used, each with a reason
 #      results/evaluate/finetune_*/{encoder}/{recipe}/{task}-{seed}.csv  rows of results
-# Protocols of the chapter `evaluate` that train the whole network: each job is one encoder, recipe, set and seed.
+# Protocols of the chapter `evaluate` that train the whole network: each job is one encoder, recipe, set and seed. A
+# repeated job goes on from its checkpoint, so its time does not grow.
 
 
 rule list_annotations:
@@ -17,11 +18,12 @@ rule list_annotations:
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=16000,
-        runtime=120,
+        mem_mb=grow(16000),
+        runtime=grow(120),
     params:
         recipe=lambda wc: PLAN.list_annotations_recipe(wc.task),
         paths=lambda wc: PLAN.annotated_paths(wc.task),
+        data=lambda wc: stamp(PLAN.annotated_inputs(wc.task)),
         code=lambda wc: PLAN.code(
             "evaluate.list_annotations", "data", "evaluate.annotations", [PLAN.annotated_kind(wc.task)]
         ),
@@ -44,7 +46,7 @@ rule finetune_classifier:
     threads: 2
     resources:
         gpu=1,
-        mem_mb=32000,
+        mem_mb=grow(32000),
         runtime=1440,
     params:
         recipe=lambda wc: PLAN.finetune_classifier_recipe(wc.recipe, wc.task, wc.seed),
@@ -77,7 +79,7 @@ rule finetune_detector:
     threads: lambda wc: 2 * PLAN.devices_of(wc.recipe)
     resources:
         gpu=lambda wc: PLAN.devices_of(wc.recipe),
-        mem_mb=lambda wc: 32000 * PLAN.devices_of(wc.recipe),
+        mem_mb=grow(lambda wc: 32000 * PLAN.devices_of(wc.recipe)),
         runtime=2880,
     params:
         recipe=lambda wc: PLAN.finetune_dense_recipe(wc.recipe, wc.task, wc.seed),
@@ -111,7 +113,7 @@ rule finetune_segmenter:
     threads: lambda wc: 2 * PLAN.devices_of(wc.recipe)
     resources:
         gpu=lambda wc: PLAN.devices_of(wc.recipe),
-        mem_mb=lambda wc: 32000 * PLAN.devices_of(wc.recipe),
+        mem_mb=grow(lambda wc: 32000 * PLAN.devices_of(wc.recipe)),
         runtime=2880,
     params:
         recipe=lambda wc: PLAN.finetune_dense_recipe(wc.recipe, wc.task, wc.seed),

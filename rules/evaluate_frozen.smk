@@ -16,11 +16,11 @@ rule knn:
         "../envs/torch.yaml"
     threads: 2
     resources:
-        mem_mb=32000,
-        runtime=60,
+        mem_mb=grow(32000),
+        runtime=grow(60),
     params:
         recipe=lambda wc: PLAN.protocol_recipe("knn"),
-        code=PLAN.code("evaluate.knn", "torch"),
+        code=lambda wc: PLAN.code("evaluate.knn", "torch"),
     shell:
         "python -m scripts.evaluate.knn --code={params.code:q} --recipe {params.recipe:q} --run {wildcards.encoder} --task {wildcards.task}"
         " --features {input} --threads {threads} --out {output.rows} --predictions {output.predictions} > {log} 2>&1"
@@ -39,11 +39,11 @@ rule linear_probe:
     threads: 2
     resources:
         gpu=1,
-        mem_mb=64000,
-        runtime=720,
+        mem_mb=grow(64000),
+        runtime=grow(720),
     params:
         recipe=lambda wc: PLAN.protocol_recipe("linear_probe"),
-        code=PLAN.code("evaluate.linear_probe", "torch"),
+        code=lambda wc: PLAN.code("evaluate.linear_probe", "torch"),
     shell:
         "python -m scripts.evaluate.linear_probe --code={params.code:q} --recipe {params.recipe:q} --run {wildcards.encoder} --task {wildcards.task}"
         " --features {input} --threads {threads} --out {output.rows} --predictions {output.predictions} > {log} 2>&1"
@@ -62,11 +62,11 @@ rule sgd_probe:
     threads: 2
     resources:
         gpu=1,
-        mem_mb=64000,
-        runtime=720,
+        mem_mb=grow(64000),
+        runtime=grow(720),
     params:
         recipe=lambda wc: PLAN.protocol_recipe("sgd_probe"),
-        code=PLAN.code("evaluate.sgd_probe", "torch"),
+        code=lambda wc: PLAN.code("evaluate.sgd_probe", "torch"),
     shell:
         "python -m scripts.evaluate.sgd_probe --code={params.code:q} --recipe {params.recipe:q} --run {wildcards.encoder} --task {wildcards.task}"
         " --features {input} --threads {threads} --out {output.rows} --predictions {output.predictions} > {log} 2>&1"
@@ -83,11 +83,11 @@ rule low_shot:
     conda:
         "../envs/torch.yaml"
     resources:
-        mem_mb=32000,
-        runtime=60,
+        mem_mb=grow(32000),
+        runtime=grow(60),
     params:
         recipe=lambda wc: PLAN.protocol_recipe("low_shot"),
-        code=PLAN.code("evaluate.low_shot", "torch"),
+        code=lambda wc: PLAN.code("evaluate.low_shot", "torch"),
     shell:
         "python -m scripts.evaluate.low_shot --code={params.code:q} --recipe {params.recipe:q} --run {wildcards.encoder} --task {wildcards.task}"
         " --features {input} --threads {threads} --out {output.rows} --predictions {output.predictions} > {log} 2>&1"
@@ -103,11 +103,11 @@ rule few_shot:
     conda:
         "../envs/torch.yaml"
     resources:
-        mem_mb=32000,
-        runtime=60,
+        mem_mb=grow(32000),
+        runtime=grow(60),
     params:
         recipe=lambda wc: PLAN.protocol_recipe("few_shot"),
-        code=PLAN.code("evaluate.few_shot", "torch"),
+        code=lambda wc: PLAN.code("evaluate.few_shot", "torch"),
     shell:
         "python -m scripts.evaluate.few_shot --code={params.code:q} --recipe {params.recipe:q} --run {wildcards.encoder} --task {wildcards.task}"
         " --features {input} --threads {threads} --out {output} > {log} 2>&1"
@@ -124,11 +124,11 @@ rule linear_svm:
     conda:
         "../envs/torch.yaml"
     resources:
-        mem_mb=32000,
-        runtime=720,
+        mem_mb=grow(32000),
+        runtime=grow(720),
     params:
         recipe=lambda wc: PLAN.protocol_recipe("linear_svm"),
-        code=PLAN.code("evaluate.linear_svm", "torch"),
+        code=lambda wc: PLAN.code("evaluate.linear_svm", "torch"),
     shell:
         "python -m scripts.evaluate.linear_svm --code={params.code:q} --recipe {params.recipe:q} --run {wildcards.encoder} --task {wildcards.task}"
         " --features {input} --threads {threads} --out {output.rows} --predictions {output.predictions} > {log} 2>&1"
@@ -145,11 +145,11 @@ rule cluster:
     conda:
         "../envs/torch.yaml"
     resources:
-        mem_mb=32000,
-        runtime=240,
+        mem_mb=grow(32000),
+        runtime=grow(240),
     params:
         recipe=lambda wc: PLAN.protocol_recipe("cluster"),
-        code=PLAN.code("evaluate.cluster", "torch"),
+        code=lambda wc: PLAN.code("evaluate.cluster", "torch"),
     shell:
         "python -m scripts.evaluate.cluster --code={params.code:q} --recipe {params.recipe:q} --run {wildcards.encoder} --task {wildcards.task}"
         " --features {input} --threads {threads} --out {output.rows} --predictions {output.predictions} > {log} 2>&1"
@@ -165,11 +165,11 @@ rule rank_me:
     conda:
         "../envs/torch.yaml"
     resources:
-        mem_mb=32000,
-        runtime=60,
+        mem_mb=grow(32000),
+        runtime=grow(60),
     params:
         recipe=lambda wc: PLAN.protocol_recipe("rank_me"),
-        code=PLAN.code("evaluate.rank_me", "torch"),
+        code=lambda wc: PLAN.code("evaluate.rank_me", "torch"),
     shell:
         "python -m scripts.evaluate.rank_me --code={params.code:q} --recipe {params.recipe:q} --run {wildcards.encoder} --task {wildcards.task}"
         " --features {input} --threads {threads} --out {output} > {log} 2>&1"

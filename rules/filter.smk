@@ -1,7 +1,7 @@
 # In:  bytes and measurements of each image, detector weights, human verdicts (filter_review.smk)
 # Out: results/filter/detect_faces/{detector}/{part}.parquet, detect_people/...   boxes and scores, no decision
 #      results/filter/judge/{part}.parquet                                       the first reason against each candidate
-#      results/filter/select.parquet                                             one row for each candidate
+#      results/filter/select.parquet, select/{part}.parquet                      one row for each candidate
 
 
 rule fetch_weights:
@@ -15,13 +15,14 @@ rule fetch_weights:
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=1000,
-        runtime=60,
+        mem_mb=grow(2000),
+        runtime=grow(60),
     params:
         path=lambda wc: PLAN.weights(wc.detector).path or "",
         url=lambda wc: PLAN.weights(wc.detector).url or "",
         sha256=lambda wc: PLAN.weights(wc.detector).sha256,
-        code=PLAN.code("filter.fetch_weights", "data"),
+        data=lambda wc: stamp([PLAN.weights(wc.detector).path or ""]),
+        code=lambda wc: PLAN.code("filter.fetch_weights", "data"),
     shell:
         "python -m scripts.filter.fetch_weights --code={params.code:q} --detector {wildcards.detector} --path={params.path:q} --url={params.url:q}"
         " --sha256 {params.sha256} --out {output} > {log} 2>&1"
@@ -38,11 +39,11 @@ rule convert_weights:
     conda:
         "../envs/torch.yaml"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=grow(4000),
+        runtime=grow(60),
     params:
         recipe=lambda wc: PLAN.convert_weights_recipe(wc.detector),
-        code=PLAN.code("filter.convert_weights", "torch"),
+        code=lambda wc: PLAN.code("filter.convert_weights", "torch"),
     shell:
         "python -m scripts.filter.convert_weights --code={params.code:q} --recipe {params.recipe:q} --weights {input} --out {output} > {log} 2>&1"
 
@@ -62,8 +63,8 @@ rule detect_faces:
     threads: 1
     resources:
         gpu=lambda wc: PLAN.detector_gpus(wc.detector),
-        mem_mb=6000,
-        runtime=720,
+        mem_mb=grow(6000),
+        runtime=grow(720),
     params:
         recipe=lambda wc: PLAN.detect_recipe(wc.detector),
         code=lambda wc: PLAN.code(
@@ -92,8 +93,8 @@ rule detect_people:
     threads: 1
     resources:
         gpu=lambda wc: PLAN.detector_gpus(wc.detector),
-        mem_mb=6000,
-        runtime=720,
+        mem_mb=grow(6000),
+        runtime=grow(720),
     params:
         recipe=lambda wc: PLAN.detect_recipe(wc.detector),
         code=lambda wc: PLAN.code(
@@ -112,7 +113,7 @@ rule judge:
         candidates=expand("results/curate/select_candidates/{file}.parquet", file=PLAN.files),
         status="results/curate/download/{part}.parquet",
         inspection="results/curate/inspect_images/{part}.parquet",
-        duplicates="results/curate/deduplicate.parquet",
+        duplicates="results/curate/deduplicate/{part}.parquet",
         faces=expand(
             "results/filter/detect_faces/{detector}/{{part}}.parquet",
             detector=PLAN.asked(PLAN.face_detectors),
@@ -121,7 +122,7 @@ rule judge:
             "results/filter/detect_people/{detector}/{{part}}.parquet",
             detector=PLAN.asked(PLAN.person_detectors),
         ),
-        human="results/filter/gather_human_verdicts.csv",
+        human="results/filter/gather_human_verdicts/{part}.csv",
     output:
         "results/filter/judge/{part}.parquet",
     log:
@@ -129,11 +130,11 @@ rule judge:
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=grow(4000),
+        runtime=grow(60),
     params:
         recipe=lambda wc: PLAN.judge_recipe(),
-        code=PLAN.code("filter.judge", "data"),
+        code=lambda wc: PLAN.code("filter.judge", "data"),
     shell:
         "python -m scripts.filter.judge --code={params.code:q} --recipe {params.recipe:q} --part {wildcards.part} --candidates {input.candidates}"
         " --status {input.status} --inspection {input.inspection} --duplicates {input.duplicates} --faces {input.faces}"
@@ -146,17 +147,19 @@ rule select:
         inspections=expand("results/curate/inspect_images/{part}.parquet", part=PLAN.parts),
         verdicts=expand("results/filter/judge/{part}.parquet", part=PLAN.parts),
     output:
-        "results/filter/select.parquet",
+        table="results/filter/select.parquet",
+        parts=expand("results/filter/select/{part}.parquet", part=PLAN.parts),
     log:
         "logs/filter/select.log",
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=8000,
-        runtime=120,
+        mem_mb=grow(8000),
+        runtime=grow(120),
     params:
         recipe=lambda wc: PLAN.select_recipe(),
-        code=PLAN.code("filter.select", "data"),
+        code=lambda wc: PLAN.code("filter.select", "data"),
     shell:
         "python -m scripts.filter.select --code={params.code:q} --recipe {params.recipe:q} --candidates {input.candidates}"
-        " --inspections {input.inspections} --verdicts {input.verdicts} --out {output} > {log} 2>&1"
+        " --inspections {input.inspections} --verdicts {input.verdicts} --out {output.table}"
+        " --parts {output.parts} > {log} 2>&1"

@@ -19,21 +19,27 @@ rule tune_threshold:
         ),
     output:
         figures="results/filter/tune_threshold/figures.json",
-        points="results/filter/tune_threshold/operating_points.csv",
+        points=shown(
+            "results/filter/tune_threshold/operating_points.csv",
+            "Curation",
+            "tune_threshold",
+            shows="operating points",
+        ),
         rules="results/filter/tune_threshold/rules.yaml",
         png="results/filter/tune_threshold/roc.png",
-        svg="results/filter/tune_threshold/roc.svg",
+        svg=shown("results/filter/tune_threshold/roc.svg", "Curation", "tune_threshold", shows="ROC curves"),
     log:
         "logs/filter/tune_threshold.log",
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=grow(4000),
+        runtime=grow(60),
     params:
         recipe=lambda wc: PLAN.tune_recipe(),
         labels=lambda wc: PLAN.labels,
-        code=PLAN.code("filter.tune_threshold", "data"),
+        data=stamp([PLAN.labels or ""]),
+        code=lambda wc: PLAN.code("filter.tune_threshold", "data"),
     shell:
         "python -m scripts.filter.tune_threshold --code={params.code:q} --recipe {params.recipe:q} --labels={params.labels:q}"
         " --candidates {input.candidates} --inspections {input.inspections} --faces {input.faces} --people {input.people}"

@@ -24,12 +24,12 @@ rule index_images:
         "../envs/data.yaml"
     threads: 8
     resources:
-        mem_mb=8000,
-        runtime=720,
+        mem_mb=grow(8000),
+        runtime=grow(720),
         root=lambda wc: PLAN.images_root(wc.images),
     params:
         recipe=lambda wc: PLAN.index_images_recipe(wc.images),
-        code=PLAN.code("pretrain.index_images", "data"),
+        code=lambda wc: PLAN.code("pretrain.index_images", "data"),
     shell:
         "python -m scripts.pretrain.index_images --code={params.code:q} --recipe {params.recipe:q} --root={resources.root:q}"
         " --threads {threads} --out {output} > {log} 2>&1"
@@ -47,7 +47,7 @@ rule train:
         metrics="results/pretrain/train/{run}/metrics.csv",
         monitor="results/pretrain/train/{run}/monitor.csv",
         trace="results/pretrain/train/{run}/trace.csv",
-        views="results/pretrain/train/{run}/views.png",
+        views=shown("results/pretrain/train/{run}/views.png", "Training", "train", run="{run}", shows="first batch"),
         cost="results/pretrain/train/{run}/cost.json",
     log:
         "logs/pretrain/train/{run}.log",
@@ -58,8 +58,8 @@ rule train:
     threads: lambda wc: PLAN.run(wc.run).devices * PLAN.run(wc.run).threads
     resources:
         gpu=lambda wc: PLAN.run(wc.run).devices,
-        mem_mb=lambda wc: PLAN.run(wc.run).devices * 16000,
-        runtime=1440,
+        mem_mb=grow(lambda wc: PLAN.run(wc.run).devices * 16000),
+        runtime=1440,  # a run goes on from its checkpoint
         root=lambda wc: PLAN.images_root(PLAN.run(wc.run).images),
         devices=lambda wc: PLAN.run(wc.run).devices,
         nodes=1,
@@ -76,7 +76,8 @@ rule train:
             backend=PLAN.run(wc.run).augmentation_backend,
         ),
     shell:
-        "{resources.launch} python -m scripts.pretrain.train --code={params.code:q} --recipe {params.recipe:q} --shards {input.shards}"
+        "{resources.launch} python -m scripts.pretrain.train --code={params.code:q} --recipe {params.recipe:q}"
+        " --shards {input.shards}"
         " --indexes {input.indexes} --root={resources.root:q} --devices {resources.devices} --nodes {resources.nodes}"
         " --threads {threads} --encoder {output.encoder} --untrained {output.untrained} --head {output.head}"
         " --metrics {output.metrics} --cost {output.cost}"
@@ -84,20 +85,23 @@ rule train:
         " --monitor-sample={input.monitor_sample:q} --watch-folder logs/pretrain/train/{wildcards.run} --log {log}"
 
 
-# The same on several nodes: SLURM starts one process for each GPU.
+# The same on several nodes: SLURM starts one process for each GPU, and gives each its own `threads`.
 use rule train as train_on_nodes with:
     wildcard_constraints:
         run=PLAN.runs_on(several_nodes=True),
+    threads: lambda wc: PLAN.run(wc.run).threads
     resources:
-        mem_mb=lambda wc: PLAN.run(wc.run).devices * 16000,
-        runtime=1440,
+        mem_mb=grow(lambda wc: PLAN.run(wc.run).devices * 16000),
+        runtime=1440,  # a run goes on from its checkpoint
         root=lambda wc: PLAN.images_root(PLAN.run(wc.run).images),
         devices=lambda wc: PLAN.run(wc.run).devices,
         nodes=lambda wc: PLAN.run(wc.run).nodes,
-        tasks_per_node=lambda wc: PLAN.run(wc.run).devices,
         gres=lambda wc: f"gpu:{PLAN.run(wc.run).devices}",
+        tasks_per_node=lambda wc: PLAN.tasks_of(wc.run)["per_node"],
+        tasks=lambda wc: PLAN.tasks_of(wc.run)["in_all"],
+        tasks_per_gpu=0,
         mpi="srun",
-        launch=lambda wc: "srun --nodes={0.nodes} --ntasks-per-node={0.devices}".format(PLAN.run(wc.run)),
+        launch=lambda wc: PLAN.launch(wc.run),
 
 
 rule diagnose_run:
@@ -111,11 +115,11 @@ rule diagnose_run:
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=grow(2000),
+        runtime=grow(10),
     params:
         recipe=lambda wc: PLAN.train_recipe(wc.run),
-        code=PLAN.code("pretrain.diagnose_run", "data"),
+        code=lambda wc: PLAN.code("pretrain.diagnose_run", "data"),
     shell:
         "python -m scripts.pretrain.diagnose_run --code={params.code:q} --recipe {params.recipe:q} --metrics {input.metrics}"
         " --monitor {input.monitor} --out {output} > {log} 2>&1"
@@ -130,17 +134,19 @@ rule write_model_card:
         metadata=lambda wc: PLAN.if_curated(wc.run, ["results/shard/write_metadata/metadata.parquet"]),
         leak_rate=lambda wc: PLAN.if_curated(wc.run, PLAN.leak_rate),
     output:
-        "results/pretrain/write_model_card/{run}.md",
+        shown(
+            "results/pretrain/write_model_card/{run}.md", "Cards", "write_model_card", shows="model card", run="{run}"
+        ),
     log:
         "logs/pretrain/write_model_card/{run}.log",
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=grow(4000),
+        runtime=grow(30),
     params:
         recipe=lambda wc: PLAN.write_model_card_recipe(wc.run),
-        code=PLAN.code("pretrain.write_model_card", "data"),
+        code=lambda wc: PLAN.code("pretrain.write_model_card", "data"),
     shell:
         "python -m scripts.pretrain.write_model_card --code={params.code:q} --recipe {params.recipe:q} --encoder {input.encoder} --head {input.head}"
         " --cost {input.cost} --metadata={input.metadata:q} --leak-rate={input.leak_rate:q} --out {output} > {log} 2>&1"

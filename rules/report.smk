@@ -18,10 +18,10 @@ rule count_funnel:
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=grow(4000),
+        runtime=grow(30),
     params:
-        code=PLAN.code("report.count_funnel", "data"),
+        code=lambda wc: PLAN.code("report.count_funnel", "data"),
     shell:
         "python -m scripts.report.count_funnel --code={params.code:q} --accounts {input.accounts} --candidates {input.candidates}"
         " --rejected {input.rejected} --selection {input.selection} --out {output} > {log} 2>&1"
@@ -32,16 +32,16 @@ rule draw_funnel:
         "results/report/funnel.json",
     output:
         png="results/report/draw_funnel.png",
-        svg="results/report/draw_funnel.svg",
+        svg=shown("results/report/draw_funnel.svg", "Curation", "draw_funnel", shows="funnel"),
     log:
         "logs/report/draw_funnel.log",
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=grow(2000),
+        runtime=grow(10),
     params:
-        code=PLAN.code("report.draw_funnel", "data"),
+        code=lambda wc: PLAN.code("report.draw_funnel", "data"),
     shell:
         "python -m scripts.report.draw_funnel --code={params.code:q} --funnel {input} --png {output.png} --svg {output.svg} > {log} 2>&1"
 
@@ -51,16 +51,16 @@ rule draw_positions:
         "results/filter/select.parquet",
     output:
         png="results/report/draw_positions.png",
-        svg="results/report/draw_positions.svg",
+        svg=shown("results/report/draw_positions.svg", "Curation", "draw_positions", shows="where images were taken"),
     log:
         "logs/report/draw_positions.log",
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=grow(2000),
+        runtime=grow(10),
     params:
-        code=PLAN.code("report.draw_positions", "data"),
+        code=lambda wc: PLAN.code("report.draw_positions", "data"),
     shell:
         "python -m scripts.report.draw_positions --code={params.code:q} --selection {input} --png {output.png} --svg {output.svg} > {log} 2>&1"
 
@@ -71,17 +71,17 @@ rule draw_curves:
         monitor="results/pretrain/train/{run}/monitor.csv",
     output:
         png="results/report/draw_curves/{run}.png",
-        svg="results/report/draw_curves/{run}.svg",
+        svg=shown("results/report/draw_curves/{run}.svg", "Training", "draw_curves", run="{run}", shows="curves"),
     log:
         "logs/report/draw_curves/{run}.log",
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=grow(2000),
+        runtime=grow(10),
     params:
         recipe=lambda wc: PLAN.train_recipe(wc.run),
-        code=PLAN.code("report.draw_curves", "data"),
+        code=lambda wc: PLAN.code("report.draw_curves", "data"),
     shell:
         "python -m scripts.report.draw_curves --code={params.code:q} --recipe {params.recipe:q} --metrics {input.metrics}"
         " --monitor {input.monitor} --png {output.png} --svg {output.svg} > {log} 2>&1"
@@ -98,17 +98,22 @@ rule draw_contact_sheets:
             part=PLAN.parts,
         ),
     output:
-        expand("results/report/draw_contact_sheets/{sheet}.png", sheet=SHEETS),
+        shown(
+            expand("results/report/draw_contact_sheets/{sheet}.png", sheet=SHEETS),
+            "Curation",
+            "draw_contact_sheets",
+            shows="images",
+        ),
     log:
         "logs/report/draw_contact_sheets.log",
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=8000,
-        runtime=60,
+        mem_mb=grow(8000),
+        runtime=grow(60),
     params:
         recipe=lambda wc: PLAN.contact_sheets_recipe(),
-        code=PLAN.code("report.draw_contact_sheets", "data"),
+        code=lambda wc: PLAN.code("report.draw_contact_sheets", "data"),
     shell:
         "python -m scripts.report.draw_contact_sheets --code={params.code:q} --recipe {params.recipe:q} --selection {input.selection}"
         " --tars {input.tars} --statuses {input.statuses} --faces {input.faces} --sheets {output} > {log} 2>&1"
@@ -126,7 +131,12 @@ rule draw_duplicates:
             part=PLAN.parts,
         ),
     output:
-        sheets=expand("results/report/draw_duplicates/{sheet}.png", sheet=["farthest", "by_lot"]),
+        sheets=shown(
+            expand("results/report/draw_duplicates/{sheet}.png", sheet=["farthest", "by_lot"]),
+            "Curation",
+            "draw_duplicates",
+            shows="duplicates",
+        ),
         clusters="results/report/draw_duplicates/clusters.csv",
         figures="results/report/draw_duplicates/figures.json",
     log:
@@ -134,11 +144,11 @@ rule draw_duplicates:
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=8000,
-        runtime=60,
+        mem_mb=grow(8000),
+        runtime=grow(60),
     params:
         recipe=lambda wc: PLAN.contact_sheets_recipe(),
-        code=PLAN.code("report.draw_duplicates", "data"),
+        code=lambda wc: PLAN.code("report.draw_duplicates", "data"),
     shell:
         "python -m scripts.report.draw_duplicates --code={params.code:q} --recipe {params.recipe:q} --duplicates {input.duplicates}"
         " --selection {input.selection} --tars {input.tars} --statuses {input.statuses} --faces {input.faces}"
@@ -164,17 +174,17 @@ rule write_report:
         tuning=PLAN.tuned("results/filter/tune_threshold/figures.json"),
         tuning_figure=PLAN.tuned("results/filter/tune_threshold/roc.svg"),
     output:
-        "results/report/index.html",
+        shown("results/report/index.html", "The report", "write_report", shows="the page to read"),
     log:
         "logs/report/write_report.log",
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=grow(4000),
+        runtime=grow(30),
     params:
         recipe=lambda wc: PLAN.write_report_recipe(),
-        code=PLAN.code("report.write_report", "data"),
+        code=lambda wc: PLAN.code("report.write_report", "data"),
     shell:
         "python -m scripts.report.write_report --code={params.code:q} --recipe {params.recipe:q} --funnel {input.funnel}"
         " --funnel-figure {input.funnel_figure} --curves {input.curves} --diagnoses {input.diagnoses}"

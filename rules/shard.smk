@@ -5,7 +5,7 @@
 
 rule write_shards:
     input:
-        selection="results/filter/select.parquet",
+        selections=lambda wc: expand("results/filter/select/{part}.parquet", part=PLAN.shard_parts(wc.shard)),
         tars=lambda wc: expand("results/curate/download/{part}.tar", part=PLAN.shard_parts(wc.shard)),
         statuses=lambda wc: expand("results/curate/download/{part}.parquet", part=PLAN.shard_parts(wc.shard)),
     output:
@@ -16,14 +16,14 @@ rule write_shards:
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=4000,
-        runtime=120,
+        mem_mb=grow(4000),
+        runtime=grow(120),
     params:
         recipe=lambda wc: PLAN.write_shards_recipe(),
-        code=PLAN.code("shard.write_shards", "data"),
+        code=lambda wc: PLAN.code("shard.write_shards", "data"),
     shell:
         "python -m scripts.shard.write_shards --code={params.code:q} --recipe {params.recipe:q} --shard {wildcards.shard}"
-        " --selection {input.selection} --tars {input.tars} --statuses {input.statuses}"
+        " --selections {input.selections} --tars {input.tars} --statuses {input.statuses}"
         " --tar {output.tar} --index {output.index} > {log} 2>&1"
 
 
@@ -39,11 +39,11 @@ rule write_metadata:
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=8000,
-        runtime=60,
+        mem_mb=grow(8000),
+        runtime=grow(60),
     params:
         recipe=lambda wc: PLAN.write_shards_recipe(),
-        code=PLAN.code("shard.write_metadata", "data"),
+        code=lambda wc: PLAN.code("shard.write_metadata", "data"),
     shell:
         "python -m scripts.shard.write_metadata --code={params.code:q} --recipe {params.recipe:q} --selection {input.selection}"
         " --indexes {input.indexes} --pass-metadata {output.pass_metadata} --metadata {output.metadata} > {log} 2>&1"
@@ -56,17 +56,17 @@ rule write_card:
         indexes=expand("results/shard/write_shards/{shard}.parquet", shard=PLAN.shards),
         leak_rate=PLAN.leak_rate,
     output:
-        "results/shard/write_card.md",
+        shown("results/shard/write_card.md", "Cards", "write_card", shows="dataset card", run=""),
     log:
         "logs/shard/write_card.log",
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=8000,
-        runtime=30,
+        mem_mb=grow(8000),
+        runtime=grow(30),
     params:
         recipe=lambda wc: PLAN.write_card_recipe(),
-        code=PLAN.code("shard.write_card", "data"),
+        code=lambda wc: PLAN.code("shard.write_card", "data"),
     shell:
         "python -m scripts.shard.write_card --code={params.code:q} --recipe {params.recipe:q} --selection {input.selection} --metadata {input.metadata}"
         " --indexes {input.indexes} --leak-rate={input.leak_rate:q} --out {output} > {log} 2>&1"

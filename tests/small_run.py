@@ -60,6 +60,7 @@ class SmallRun:
     def __init__(self, base: Path) -> None:
         self.base, self.root, self.folder = base, base / "checkout", base / "work"
         self.scale = small_scale()
+        self.lost: set[str] = set()  # results of which nothing is left, so that they have to be made again
 
     @classmethod
     def made(cls, base: Path) -> SmallRun:

@@ -1,1 +1,1 @@
-"""Commands of the chapter `audit`: they look at what a run left behind, and change nothing of it."""
+"""Steps of the chapter `audit`: what was made, out of what, and whether it still is so."""

@@ -24,7 +24,15 @@ from scripts.audit.findings import DIFFERENT, SAME, UNDECIDABLE, Finding, verdic
 from scripts.audit.order import in_order, sealed_jobs
 from scripts.audit.process import audit_parser, run_audit
 from scripts.audit.rerun import check_code, lay_inputs, recorded_file, run_again
-from scripts.audit.trace_rows import Row, Segment, checkpoint_problem, first_other_row, judge_early, read_trace, segments
+from scripts.audit.trace_rows import (
+    Row,
+    Segment,
+    checkpoint_problem,
+    first_other_row,
+    judge_early,
+    read_trace,
+    segments,
+)
 from scripts.audit.variations import vary
 from scripts.lib.checkpoints import KEPT, LAST
 from scripts.lib.circumstances import hardware

@@ -14,7 +14,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ from scripts.lib.duplicate_table import check_clusters
 from scripts.lib.errors import UserError
 from scripts.lib.files import write_table
 from scripts.lib.flags import input_file, output_file
+from scripts.lib.part_tables import FLAG, HELP, Parts
 from scripts.lib.perceptual_hash import UPRIGHT, Hashes, Miniatures, Orientation, distances, oriented_hashes
 from scripts.lib.perceptual_hash import orientations as all_orientations
 from scripts.lib.reasons import FilterReason
@@ -181,14 +182,30 @@ def _rows(images: Images, members: Places, kept: Places, laid: Sequence[Orientat
     )
 
 
+def clusters_by_part(table: pa.Table, parts: Parts) -> Iterator[tuple[Path, pa.Table]]:
+    """Yield, for each part, where its table goes and the clusters that have an image of the part.
+
+    Clusters stay whole, with their images of other parts, so that a lost row shows (`check_clusters`).
+    """
+    if not parts.paths:
+        return
+    of_row = np.array(parts.of(table["image_id"].to_pylist()), dtype=object)
+    cluster = pc.dictionary_encode(table["cluster"].combine_chunks()).indices.to_numpy()
+    for part, path in sorted(parts.paths.items()):
+        touched = np.zeros(len(table), np.bool_)
+        touched[cluster[of_row == part]] = True
+        yield path, table.filter(pa.array(touched[cluster]))
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """Compare the images of all partitions."""
     parser = step_parser(__doc__)
     parser.add_argument("--recipe", required=True, help="JSON of DeduplicateSettings")
     parser.add_argument("--inspections", required=True, nargs="*", type=input_file, help="tables of `inspect_images`")
     parser.add_argument("--out", required=True, type=output_file, help="table of duplicates to write")
+    parser.add_argument(FLAG, nargs="*", default=[], type=output_file, help=HELP)
     arguments = parser.parse_args(argv)
-    settings = read_recipe(DeduplicateSettings, arguments.recipe)
+    settings, parts = read_recipe(DeduplicateSettings, arguments.recipe), Parts(arguments.parts)
     began = time.monotonic()
     rows, images = read_images(arguments.inspections, settings.min_colour_std)
     flat = int(images.flat.sum())
@@ -197,6 +214,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     counts = Counter(table["reason"].to_pylist())
     check_clusters(table, str(arguments.out))
     write_table(arguments.out, table)
+    for path, rows_of_part in clusters_by_part(table, parts):
+        write_table(path, rows_of_part)
     LOG.info(
         "%d clusters, %d exact and %d near duplicates, in %.1f s",
         counts[""],

@@ -172,7 +172,7 @@ def write_tar(
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Download one partition."""
-    parser = step_parser(__doc__, asks_outside=True)
+    parser = step_parser(__doc__)
     parser.add_argument("--recipe", required=True, help="JSON of DownloadSettings")
     parser.add_argument("--part", required=True, help="partition, as in the candidates' column `part`")
     parser.add_argument("--candidates", required=True, nargs="*", type=input_file, help="tables of `select_candidates`")

@@ -14,7 +14,7 @@ from scripts.lib.step import run_step, step_parser
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Fetch `--url` to `--out`."""
-    parser = step_parser(__doc__, asks_outside=True)
+    parser = step_parser(__doc__)
     parser.add_argument("--url", required=True, help="http or https address")
     parser.add_argument("--sha256", required=True, help='SHA-256 that the file must have; "" when none is known')
     parser.add_argument("--out", required=True, type=output_file, help="file to write")

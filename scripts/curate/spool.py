@@ -20,6 +20,7 @@ from typing import Any
 
 from scripts.curate.stores import Candidate, Outcome
 from scripts.lib.errors import UserError
+from scripts.lib.lock import take_lock
 from scripts.lib.reasons import DownloadReason
 
 LOG = logging.getLogger(__name__)
@@ -52,21 +53,12 @@ class Spool:
         self._journal = os.open(folder / "journal", os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
         self._bytes = os.open(folder / "bytes", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         self._end = 0
-        self._hold()
-        self._recover(hashlib.sha256(recipe.encode("utf-8")).hexdigest())
-
-    def _hold(self) -> None:
-        """Keep a second process out: a job may outlive the workflow that started it."""
         try:
-            fcntl.flock(self._journal, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            take_lock(fcntl.flock, self._journal, folder / "journal", "downloading this partition")
+        except UserError:
             self.close()
-            raise UserError(
-                f"another process is downloading this partition (it holds {self._folder}). Wait for it, or end it, then"
-                " run again."
-            ) from None
-        except OSError as error:
-            LOG.warning("no locks on this file system (%s): make sure that no other job uses %s", error, self._folder)
+            raise
+        self._recover(hashlib.sha256(recipe.encode("utf-8")).hexdigest())
 
     def _recover(self, recipe: str) -> None:
         """Take over what an earlier process with the same recipe left, up to the first line that does not hold."""

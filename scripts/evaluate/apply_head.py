@@ -65,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     options = parser.parse_args(argv)
     torch.set_num_threads(1)  # the last bits of a product depend on their number
     head, description = load_head(options.head)
-    features = load_features(options.features, ("train_accepted", "test_accepted"))
+    features = load_features(options.features, ("train_accepted", "test_accepted", "test_ignored"))
     width = next((layer["inputs"] for layer in description["layers"] if "inputs" in layer), 0)
     projected = project_features(head, features, width, sha256_file(options.head))
     save_features(options.out, projected)

@@ -29,7 +29,8 @@ from scripts.evaluate.feature_shards import ShardFolder
 from scripts.evaluate.features import Array, best_device, join_shards
 from scripts.evaluate.items import TEST, TRAIN, Item, Reader
 from scripts.evaluate.preprocess import as_shown
-from scripts.evaluate.settings import EmbedSettings, TaskBase
+from scripts.evaluate.settings import EmbedSettings
+from scripts.evaluate.settings_tasks import TaskBase
 from scripts.lib.encoder_names import family_of
 from scripts.lib.encoders import load_encoder
 from scripts.lib.files import sha256_file
@@ -116,7 +117,8 @@ def look_at(shards: dict[str, list[Path]]) -> int:
 def label_tensors(rows: Sequence[dict[str, Any]], classes: int) -> tuple[dict[str, Array], bool]:
     """Return the labels of both splits, and whether train images have several.
 
-    Where they have, or where test images accept other labels than their own, `<split>_accepted` [n, classes] is there.
+    Where they have, or where test images accept other labels than their own, `<split>_accepted` [n, classes] is there;
+    where test images have labels that are neither right nor wrong for them, `test_ignored` is.
     """
     found: dict[str, Array] = {}
     several = {TRAIN: False, TEST: False}
@@ -130,13 +132,19 @@ def label_tensors(rows: Sequence[dict[str, Any]], classes: int) -> tuple[dict[st
         for place, row in enumerate(own):
             accepted[place, row["accepted"]] = True
         found[f"{split}_accepted"] = accepted
+    own = [row for row in rows if row["split"] == TEST]
+    if any(row["ignored"] for row in own):
+        found["test_ignored"] = np.zeros((len(own), classes), dtype=bool)
+        for place, row in enumerate(own):
+            found["test_ignored"][place, row["ignored"]] = True
     return found, several[TRAIN]
 
 
 def class_names(table: pa.Table) -> list[str]:
     """Return the names of all classes by label; a class that stands for no image of its own has its label's digits."""
     names = dict(zip(table["label"].to_pylist(), table["class_name"].to_pylist(), strict=True))
-    last = max([*names, *(label for labels in table["accepted"].to_pylist() for label in labels)])
+    more = (*table["accepted"].to_pylist(), *table["ignored"].to_pylist())
+    last = max([*names, *(label for labels in more for label in labels)])
     return [names.get(label, str(label)) for label in range(last + 1)]
 
 

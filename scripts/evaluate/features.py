@@ -43,7 +43,8 @@ class Features:
     # {"task": name, "class_names": [...], "encoder": description of the encoder, "inputs": {...}, "multi_label": bool}
     description: dict[str, Any]
     # What some protocols ask for: <split>_blocks [n, k, d], <split>_patches [n, d], train_views [n, v, d] float32;
-    # <split>_accepted [n, classes] bool, where an image has other than one label
+    # <split>_accepted [n, classes] bool, where an image has other than one label; test_ignored [m, classes],
+    # where a label counts neither as right nor as wrong
     extras: Mapping[str, Array] = field(default_factory=dict)
 
     @property

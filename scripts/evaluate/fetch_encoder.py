@@ -24,7 +24,7 @@ MAX_BYTES = 10_000_000_000
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the step."""
-    parser = step_parser(__doc__, asks_outside=True)
+    parser = step_parser(__doc__)
     parser.add_argument("--recipe", required=True, help="JSON of ImportEncoderSettings")
     parser.add_argument("--out", required=True, type=output_file, help="file as it was published")
     options = parser.parse_args(argv)

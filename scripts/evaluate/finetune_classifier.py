@@ -25,8 +25,8 @@ from scripts.evaluate.dense.loop import Place
 from scripts.evaluate.features import best_device
 from scripts.evaluate.items import TEST, TRAIN, Item, Reader
 from scripts.evaluate.preprocess import as_shown
-from scripts.evaluate.protocol import write_results
-from scripts.evaluate.scores import Labels, result_rows
+from scripts.evaluate.protocol import prediction_row, write_results
+from scripts.evaluate.scores import result_rows
 from scripts.evaluate.settings import FinetuneClassifierSettings
 from scripts.lib.encoder_names import family_of
 from scripts.lib.encoders import load_encoder
@@ -73,13 +73,6 @@ def fit_key(recipe: str, kind: str, encoder: str, inputs: dict[str, Any]) -> str
     return hashlib.sha256(canonical_json(facts).encode()).hexdigest()
 
 
-def prediction_row(what: tuple[str, str, str, str], answers: Labels, truth: Labels, inputs: dict[str, Any]) -> dict[str, Any]:  # fmt: skip  # noqa: E501
-    """Return the row of `PREDICTIONS` of a fit; `what` is run, task, protocol, seed."""
-    named = dict(zip(("run", "task", "protocol", "seed"), what, strict=True))
-    right = (answers == truth).tolist()
-    return {**named, "inputs": canonical_json(inputs), "predicted": answers.tolist(), "right": right}
-
-
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the step."""
     parser = step_parser(__doc__)
@@ -111,7 +104,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     settings = settings.model_copy(update={"task": task})
     inputs = {"encoder_sha256": sha256_file(options.encoder), "items_sha256": sha256_file(options.items), **noted}
     folder = Path(f"{options.out}.state")
-    place = Place(folder, fit_key(options.recipe, task.kind, description["encoder"], inputs), options.threads, best_device())  # fmt: skip  # noqa: E501
+    key = fit_key(options.recipe, task.kind, description["encoder"], inputs)
+    place = Place(folder, key, options.threads, best_device())
     classes = 1 + int(max(splits[TRAIN].labels))
     trainer = Trainer(settings, reader, options.encoder, classes, place)
     pair, chosen = trainer.choose(part)
@@ -125,7 +119,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         what, answers, truth, part.labels,
         settings=described, inputs=shown, selected_on=chosen.get("selected_on", ""),
     )  # fmt: skip
-    predicted = prediction_row(what, answers, truth, shown)
+    predicted = prediction_row(what, answers, answers == truth, shown)
     write_table(options.predictions, table_of([predicted], PREDICTIONS))
     write_results(options.out, list(rows))
     shutil.rmtree(folder, ignore_errors=True)  # checkpoints and what was tried: the job is complete

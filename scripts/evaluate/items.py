@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import ClassVar, Protocol, TypeVar
 
-from scripts.evaluate.settings import ImageFolderTask, TarTask, TaskBase
-from scripts.evaluate.settings_split import HashSplit
+from scripts.evaluate.settings_split import HashSplit, PerClassSplit
+from scripts.evaluate.settings_tasks import ImageFolderTask, TarTask, TaskBase
 from scripts.lib.draws import rank
 from scripts.lib.errors import UserError
 from scripts.lib.images import Pixels
@@ -38,6 +38,7 @@ class Item:
     # Classes that the image has, or that count as right answers, where these are other than `class_name` alone. Several
     # on a train image make a task of several labels; on test images alone they are "real" labels.
     accepted: tuple[str, ...] | None = None
+    ignored: tuple[str, ...] = ()  # classes for which the image counts neither as right nor as wrong: VOC's difficult
 
     @property
     def accepted_names(self) -> tuple[str, ...]:
@@ -101,7 +102,8 @@ def split_data(task: TaskBase, paths: Iterable[str], what: str) -> dict[str, Pat
     Raises:
         UserError: they are missing (`what` says what belongs there), or both splits have the same.
     """
-    data = {field: existing(task, field, path, what) for field, path in named_paths(task, paths).items()}
+    named = {field: path for field, path in named_paths(task, paths).items() if field in (TRAIN, TEST)}
+    data = {field: existing(task, field, path, what) for field, path in named.items()}
     if TEST in data and data[TRAIN].samefile(data[TEST]):
         raise UserError(
             f"train and test of the task {task.name} are the same, {data[TRAIN]}; name two, or write "
@@ -119,6 +121,26 @@ def split_of(name: str, split: HashSplit) -> str:
     """Return the split of an image by a hash of its name alone, so that added images move no other."""
     place = int(rank(split.seed, "task split", name)[:16], 16) / 2**64
     return TEST if place < split.test_share else TRAIN
+
+
+def drawn_splits(classes: Mapping[str, str], split: HashSplit | PerClassSplit) -> dict[str, str | None]:
+    """Return the split of each image; `classes` are those of the images by name. None: in neither.
+
+    Drawn within a class by a hash of each name: of two counts, the images of the smaller are among those of the larger.
+    """
+    if isinstance(split, HashSplit):
+        return {name: split_of(name, split) for name in classes}
+    members: defaultdict[str, list[str]] = defaultdict(list)
+    for name, class_name in classes.items():
+        members[class_name].append(name)
+    found: dict[str, str | None] = dict.fromkeys(classes)
+    for names in members.values():
+        names.sort(key=lambda name: rank(split.seed, "task split", name))
+        first = split.train_per_class or round((split.train_share or 0) * len(names))
+        last = len(names) if split.test_per_class is None else first + split.test_per_class
+        found.update(dict.fromkeys(names[:first], TRAIN))
+        found.update(dict.fromkeys(names[first:last], TEST))
+    return found
 
 
 def class_of(task: TaskBase, name: str) -> str | None:

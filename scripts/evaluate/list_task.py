@@ -16,7 +16,8 @@ from typing import Any
 import pyarrow as pa
 
 from scripts.evaluate.items import TEST, TRAIN, Item, Reader
-from scripts.evaluate.settings import ListTaskSettings, TaskBase, TwinSettings
+from scripts.evaluate.settings import ListTaskSettings, TwinSettings
+from scripts.evaluate.settings_tasks import TaskBase
 from scripts.evaluate.twins import looks_of, twins
 from scripts.evaluate.views import load_pixels
 from scripts.lib.accounting import account_for
@@ -62,7 +63,7 @@ def class_labels(task: TaskBase, items: Sequence[Item]) -> dict[str, int]:
 
 
 def _names(item: Item) -> set[str]:
-    return {item.class_name, *item.accepted_names}
+    return {item.class_name, *item.accepted_names, *item.ignored}
 
 
 def quotas(counts: Mapping[str, int], total: int) -> dict[str, int]:
@@ -130,6 +131,7 @@ def task_rows(task: TaskBase, items: Sequence[Item]) -> list[dict[str, Any]]:
             "offset": item.offset,
             "size": item.size,
             "accepted": sorted({labels[name] for name in item.accepted_names}),
+            "ignored": sorted({labels[name] for name in item.ignored}),
         }
         for part in parts.values()
         for item in part

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from scripts.evaluate.settings import Preprocess, Task
+from scripts.evaluate.settings import Preprocess
+from scripts.evaluate.settings_tasks import Task
 from scripts.lib.errors import UserError
 
 log = logging.getLogger(__name__)

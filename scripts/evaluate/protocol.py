@@ -62,7 +62,7 @@ class Answer:
 
 def given_of(features: Features, task: str) -> Given:
     """Return the part of `features` that a protocol may see."""
-    hidden = ("train_accepted", "test_accepted")
+    hidden = ("train_accepted", "test_accepted", "test_ignored")
     return Given(
         task=task,
         classes=features.classes,
@@ -99,29 +99,37 @@ def score_answer(answer: Answer, features: Features, run: str, task: str) -> lis
                 f"{answer.protocol} gives no score for each class, which the task {task} needs: its images have "
                 "several labels. Name the tasks that the protocol is for under its key `tasks`"
             )
-        return list(ranking_rows(what, answer.scores, accepted, **more))
+        return list(ranking_rows(what, answer.scores, accepted, features.extras.get("test_ignored"), **more))
     rows = list(result_rows(what, answer.predicted, features.test_labels, features.train_labels, accepted, **more))
     if answer.scores is not None:
         one_hot = features.test_labels[:, None] == np.arange(features.classes)
-        rows.extend(ranking_rows(what, answer.scores, one_hot, **more))
+        rows.extend(ranking_rows(what, answer.scores, one_hot, None, **more))
     return rows
 
 
-def prediction_row(answer: Answer, features: Features, run: str, task: str) -> dict[str, Any]:
-    """Return the row of `PREDICTIONS` of one answer: what a comparison of two encoders starts from."""
+def right_answers(answer: Answer, features: Features) -> Mask:
+    """Return for each test image whether it was answered rightly: [m]."""
     accepted = features.extras.get("test_accepted")
-    right = answer.predicted == features.test_labels
     if features.multi_label and accepted is not None:
-        right = accepted[np.arange(len(accepted)), answer.predicted]
-    return {
-        "run": run,
-        "task": task,
-        "protocol": answer.protocol,
-        "seed": str(answer.seed),
-        "inputs": canonical_json(features.inputs),
-        "predicted": answer.predicted.tolist(),
-        "right": right.tolist(),
-    }
+        right: Mask = accepted[np.arange(len(accepted)), answer.predicted]
+    else:
+        right = answer.predicted == features.test_labels
+    return right
+
+
+def prediction_row(
+    what: tuple[str, str, str, str], predicted: Labels, right: Mask, inputs: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the row of `PREDICTIONS` of one answer: what a comparison of two encoders starts from.
+
+    Args:
+        what: run, task, protocol, seed.
+        predicted: the class named for each test image.
+        right: whether it is a right one.
+        inputs: what the answer rests on.
+    """
+    named = dict(zip(("run", "task", "protocol", "seed"), what, strict=True))
+    return {**named, "inputs": canonical_json(inputs), "predicted": predicted.tolist(), "right": right.tolist()}
 
 
 def protocol_parser(description: str | None, settings_kind: type[SettingsType]) -> argparse.ArgumentParser:
@@ -158,7 +166,7 @@ def run_protocol(
     )
     options = parser.parse_args(argv)
     settings = read_recipe(settings_kind, options.recipe)
-    features = load_features(options.features, ("train_accepted", "test_accepted", *extras))
+    features = load_features(options.features, ("train_accepted", "test_accepted", "test_ignored", *extras))
     log.info("%d train and %d test features", len(features.train_labels), len(features.test_labels))
     start = time.monotonic()
     if set_threads is not None:
@@ -166,7 +174,15 @@ def run_protocol(
     with threadpool_limits(limits=1) if set_threads is None else nullcontext():
         answers = answers_of(given_of(features, options.task), settings)
     rows = [row for answer in answers for row in rows_of(answer, features, options.run, options.task)]
-    listed = [prediction_row(answer, features, options.run, options.task) for answer in answers]
+    listed = [
+        prediction_row(
+            (options.run, options.task, answer.protocol, str(answer.seed)),
+            answer.predicted,
+            right_answers(answer, features),
+            features.inputs,
+        )
+        for answer in answers
+    ]
     write_table(options.predictions, table_of(listed, PREDICTIONS))
     write_results(options.out, rows)
     log.info("wrote %s and %s after %.1f s", options.out, options.predictions, time.monotonic() - start)

@@ -41,23 +41,28 @@ RANKINGS = 20  # for the chance level
 METRICS = {"map_area": area_ap, "map_11_point": eleven_point_ap}
 
 
-def ranking_rows(what: tuple[str, str, str, str], scores: Scores, accepted: Mask, **more: Any) -> Iterator[tuple[str, ...]]:  # fmt: skip  # noqa: E501
+def ranking_rows(
+    what: tuple[str, str, str, str], scores: Scores, accepted: Mask, ignored: Mask | None, **more: Any
+) -> Iterator[tuple[str, ...]]:
     """Yield a row of `RESULT_COLUMNS` for each form of mAP, in percent; arguments as for `scores.result_rows`.
 
     Args:
         what: run, task, protocol, seed.
         scores: [n, classes], large where a class is thought to be there.
         accepted: [n, classes], the labels that each test image has.
+        ignored: [n, classes], the labels in whose ranking an image does not appear (VOC's difficult); None for none.
         more: further fields of `Result`.
 
     Classes without a test image have no average precision and are left out. Chance is the mean over random rankings:
     the best precision that remains, which eleven points take, is above the class's share of the images by luck alone.
     """
     run, task, protocol, seed = what
+    counted = np.ones_like(accepted) if ignored is None else ~ignored | accepted
     present = np.flatnonzero(accepted.any(axis=0))
     rankings = [generator(number, "random ranking").permutation(len(scores)) for number in range(RANKINGS)]
+    own = [(label, counted[:, label], accepted[counted[:, label], label]) for label in present]
     for name, metric in METRICS.items():
-        lucky = [metric(ranking, accepted[:, label]) for ranking in rankings for label in present]
+        lucky = [metric(ranking[rows], truth) for ranking in rankings for _, rows, truth in own]
         chance = 100.0 * float(np.mean(lucky))
-        value = 100.0 * float(np.mean([metric(scores[:, label], accepted[:, label]) for label in present]))
+        value = 100.0 * float(np.mean([metric(scores[rows, label], truth) for label, rows, truth in own]))
         yield Result(run, task, protocol, name, value, len(accepted), chance, seed, **more).row()

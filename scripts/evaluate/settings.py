@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal, get_args
+from typing import Literal, get_args
 
 from pydantic import Field, model_validator
 
@@ -19,120 +19,13 @@ from scripts.evaluate.settings_protocols import (
     RankMeSettings,
     SgdProbeSettings,
 )
-from scripts.evaluate.settings_split import HashSplit
+from scripts.evaluate.settings_tasks import Name, Positive, Task
 from scripts.lib.recipe import Settings
 
 # Frozen protocols, each a step of its own, in the order of the config.
 ProtocolName = Literal["knn", "linear_probe", "sgd_probe", "low_shot", "few_shot", "linear_svm", "cluster", "rank_me"]
 PROTOCOLS: tuple[ProtocolName, ...] = get_args(ProtocolName)
 WITHOUT_PREDICTIONS = ("few_shot", "rank_me")  # their figures are no share of the test images
-
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
-Positive = Annotated[int, Field(gt=0)]
-
-
-class TaskBase(Settings):
-    """What every labelled set has."""
-
-    name: Name
-    resize: Positive  # short side, pixels
-    crop: Positive  # centre crop, pixels
-    max_train: Positive | None  # take a seeded, class-balanced part; None = all
-    max_test: Positive | None
-    seed: int  # of that part
-
-    @model_validator(mode="after")
-    def _crop_fits(self) -> TaskBase:
-        if self.crop > self.resize:
-            raise ValueError(f"crop {self.crop} is larger than resize {self.resize}, the short side it is cut from")
-        return self
-
-
-class ImageFolderTask(TaskBase):
-    """Two folders of class folders; or one, split by hash."""
-
-    path_fields: ClassVar[tuple[str, ...]] = ("train", "test")
-
-    kind: Literal["image_folder"]
-    train: str
-    test: str | HashSplit
-
-
-class TarTask(TaskBase):
-    """Two tars of class folders; or one, split by hash."""
-
-    path_fields: ClassVar[tuple[str, ...]] = ("train", "test")
-
-    kind: Literal["tar"]
-    train: str
-    test: str | HashSplit
-
-
-class ColumnSplit(Settings):
-    """Train and test by the values of a column; rows of other values are left out."""
-
-    split_column: str
-    train_values: tuple[str, ...] = Field(min_length=1)
-    test_values: tuple[str, ...] = Field(min_length=1)
-
-    @model_validator(mode="after")
-    def _differ(self) -> ColumnSplit:
-        if both := sorted(set(self.train_values) & set(self.test_values)):
-            raise ValueError(f"{', '.join(both)} cannot be train and test")
-        return self
-
-
-class TableTask(TaskBase):
-    """A CSV with a column of file names and one of labels; rows with an empty label are left out."""
-
-    path_fields: ClassVar[tuple[str, ...]] = ("table", "root")
-
-    kind: Literal["table"]
-    table: str
-    root: str  # file names are relative to it
-    file_column: str
-    label_column: str
-    label_separator: Annotated[str, Field(min_length=1)] | None  # between the labels of an image; null: it has one
-    test: HashSplit | ColumnSplit
-
-
-UNSPLIT = ("caltech101", "eurosat")  # published without train and test
-
-
-class TorchvisionTask(TaskBase):
-    """A published set by name, where torchvision puts it, with its official splits (scripts/evaluate/layouts)."""
-
-    path_fields: ClassVar[tuple[str, ...]] = ("root",)
-
-    kind: Literal["torchvision"]
-    dataset: Literal[
-        "caltech101", "cifar10", "cifar100", "coco2017", "dtd", "eurosat", "fgvc_aircraft", "flowers102", "food101",
-        "imagenet", "oxford_iiit_pet", "places205", "places365", "voc2007", "voc2012",
-    ]  # fmt: skip
-    root: str
-    test: HashSplit | None  # of sets without a split of their own
-
-    @model_validator(mode="after")
-    def _split_is_needed(self) -> TorchvisionTask:
-        if (self.test is None) == (self.dataset in UNSPLIT):
-            needed = "has no splits: give a hash split" if self.test is None else "has its own splits: give null"
-            raise ValueError(f"test: {self.dataset} {needed}")
-        return self
-
-
-class FractalTask(TaskBase):
-    """Generated: each iterated function system is a class."""
-
-    kind: Literal["fractal"]
-    classes: Positive
-    train_per_class: Positive
-    test_per_class: Positive
-    image_size: Positive
-    iterations: Positive
-    fractal_seed: int
-
-
-Task = Annotated[ImageFolderTask | TarTask | TableTask | TorchvisionTask | FractalTask, Field(discriminator="kind")]
 
 
 class TwinSettings(Settings):

@@ -21,6 +21,11 @@ class AnnotatedBase(Settings):
     max_test: Positive | None
     seed: int
 
+    @property
+    def figures(self) -> tuple[str, ...]:
+        """Return the metrics that the field reports first: COCO's average precision of what the detector finds."""
+        return ("box_ap", "mask_ap", "keypoint_ap")
+
 
 class CocoTask(AnnotatedBase):
     """COCO's JSON: `instances_*` for boxes and masks, `person_keypoints_*` for keypoints."""
@@ -44,6 +49,11 @@ class VocTask(AnnotatedBase):
     root: str  # VOCdevkit
     train_sets: tuple[str, ...] = Field(min_length=1)
     test_sets: tuple[str, ...] = Field(min_length=1)
+
+    @property
+    def figures(self) -> tuple[str, ...]:
+        """Return the metrics that the field reports first: AP at an overlap of one half."""
+        return ("box_ap50",)
 
 
 class YoloTask(AnnotatedBase):
@@ -72,6 +82,11 @@ class SemanticTask(AnnotatedBase):
     ignore: int  # value of pixels that do not count; -1: none
     train_list: str | None  # text file of stems; None: what `test` leaves
     test: str | HashSplit
+
+    @property
+    def figures(self) -> tuple[str, ...]:
+        """Return the metrics that the field reports first: mean intersection over union."""
+        return ("miou",)
 
 
 AnnotatedTask = Annotated[CocoTask | VocTask | YoloTask | SemanticTask, Field(discriminator="kind")]

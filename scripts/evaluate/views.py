@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from scripts.evaluate.items import Item, Reader
-from scripts.evaluate.settings import TaskBase
+from scripts.evaluate.settings_tasks import TaskBase
 from scripts.lib.errors import UserError
 from scripts.lib.images import Pixels, decode_image
 

@@ -78,7 +78,7 @@ def _expected(sha256: str) -> str:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the step."""
-    parser = step_parser(__doc__, asks_outside=True)
+    parser = step_parser(__doc__)
     parser.add_argument("--detector", required=True, help="name of the detector, for messages")
     parser.add_argument("--path", required=True, type=outside_data, help="local file, empty when --url is given")
     parser.add_argument("--url", required=True, help="address, empty when --path is given")

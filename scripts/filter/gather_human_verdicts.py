@@ -1,8 +1,9 @@
 """Gather what all reviewers say into one table, and count how far they agree.
 
-The table has one row for each reviewer of an image, and is what `judge` reads. An image on which an auditor says `drop`
-is in it too: a person who was found must be gone in the next run. An auditor's `keep` is not: it must not shield the
-sampled images from a stricter threshold while their neighbours go, or the sample would no longer stand for the rest.
+The table has one row for each reviewer of an image; `judge` reads the rows of its part. An image on which an auditor
+says `drop` is in it too: a person who was found must be gone in the next run. An auditor's `keep` is not: it must not
+shield the sampled images from a stricter threshold while their neighbours go, or the sample would no longer stand for
+the rest.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from scripts.filter.human_verdicts import (
 from scripts.lib.files import write_csv, write_json
 from scripts.lib.flags import input_file, output_file, outside_data
 from scripts.lib.human_figures import ReviewFigures
+from scripts.lib.part_tables import FLAG, HELP, Parts
 from scripts.lib.step import run_step, step_parser
 
 LOG = logging.getLogger(__name__)
@@ -143,15 +145,21 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--candidates", nargs="*", default=[], type=input_file, help="CANDIDATES of all files")
     parser.add_argument("--out", required=True, type=output_file, help="CSV to write")
     parser.add_argument("--figures", required=True, type=output_file, help="JSON to write")
+    parser.add_argument(FLAG, nargs="*", default=[], type=output_file, help=HELP)
     flags = parser.parse_args(argv)
+    parts = Parts(flags.parts)
     reviews = read_verdict_files(Path(flags.human_verdicts)) if flags.human_verdicts else NOTHING
     audit = read_verdict_files(Path(flags.audit_verdicts), "filter.audit.verdicts") if flags.audit_verdicts else NOTHING
     gathered = gather(reviews, audit)
     unknown = find_unknown(list(gathered.verdicts), [path for path in flags.candidates if path])
     figures = count_figures(reviews, gathered, len(unknown))
     log_figures(figures, reviews, gathered.said, unknown)
-    everything = sorted({**gathered.said, **gathered.from_audit}.items())
-    write_csv(flags.out, HEADER, [(image_id, verdict, reviewer) for (image_id, reviewer), verdict in everything])
+    said = sorted({**gathered.said, **gathered.from_audit}.items())
+    everything = [(image_id, verdict, reviewer) for (image_id, reviewer), verdict in said]
+    write_csv(flags.out, HEADER, everything)
+    of_row = parts.of(image_id for image_id, _, _ in everything)
+    for part, path in parts.paths.items():
+        write_csv(path, HEADER, [row for row, own in zip(everything, of_row, strict=True) if own == part])
     write_json(flags.figures, figures.model_dump())
     LOG.info("wrote %d rows on %d images: %s", len(everything), len(gathered.verdicts), flags.out)
 

@@ -202,7 +202,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--candidates", nargs="*", default=[], type=input_file, help="CANDIDATES of all files")
     parser.add_argument("--status", required=True, type=input_file, help="DOWNLOADS of the part")
     parser.add_argument("--inspection", required=True, type=input_file, help="INSPECTIONS of the part")
-    parser.add_argument("--duplicates", required=True, type=input_file, help="DUPLICATES of all parts")
+    parser.add_argument(
+        "--duplicates", required=True, type=input_file, help="DUPLICATES: all clusters of the part's images"
+    )
     parser.add_argument(
         "--faces", nargs="*", default=[], type=input_file, help="DETECTIONS at <detector>/<part>.parquet"
     )

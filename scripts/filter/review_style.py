@@ -88,7 +88,7 @@ dialog p { margin: 0 0 .75rem; }
 dialog input { font: inherit; width: 100%; padding: .5rem .6rem; border: 1px solid var(--line); border-radius: .4rem;
   background: var(--soft); color: var(--ink); margin-bottom: .75rem; }
 dialog table { border-collapse: collapse; margin-bottom: .75rem; font-size: .9rem; }
-dialog td { padding: .2rem 1rem .2rem 0; vertical-align: top; }
+dialog th, dialog td { padding: .2rem 1rem .2rem 0; vertical-align: top; text-align: left; }
 .nothing { max-width: 44rem; margin: 0 auto; padding: 3rem 1.5rem; overflow: auto; }
 @media (max-width: 40rem) {
   header, footer, #guide, .line, #caption { padding-left: .75rem; padding-right: .75rem; }

@@ -33,7 +33,7 @@ BODY = """
 <button type="button" id="view">Grid <kbd>G</kbd></button>
 <button type="button" id="boxes" aria-pressed="false">Boxes <kbd>B</kbd></button>
 <button type="button" id="export">Export CSV<span id="unsaved"></span> <kbd>E</kbd></button>
-<button type="button" id="who"></button>
+<button type="button" id="who">Your name</button>
 <button type="button" id="help">Keys <kbd>?</kbd></button>
 </div>
 </header>
@@ -60,7 +60,8 @@ close the page.</p>
 </details>
 <main>
 <section id="single" aria-label="One image">
-<div id="stage"><div class="frame" id="frame"><img id="picture" alt=""><div class="overlay" id="overlay"></div></div>
+<div id="stage"><div class="frame" id="frame"><img id="picture" alt="image"><div class="overlay" id="overlay"></div>
+</div>
 <p id="note"></p><span id="decided" class="badge" hidden></span></div>
 <div id="caption"><div id="number"></div>
 <div><bdi id="title"></bdi> <span class="muted">by</span> <bdi id="creator"></bdi></div>
@@ -84,9 +85,9 @@ once, and stays in this browser and in the CSV that you export.</p>
 </dialog>
 <dialog id="keys" aria-labelledby="keys_title">
 <h2 id="keys_title">Keys</h2>
-<table><tbody>
+<table aria-labelledby="keys_title"><tbody>
 {% for key, meaning in keys %}
-<tr><td><kbd>{{ key }}</kbd></td><td>{{ meaning }}</td></tr>
+<tr><th scope="row"><kbd>{{ key }}</kbd></th><td>{{ meaning }}</td></tr>
 {% endfor %}
 </tbody></table>
 <button type="button" id="close">Close</button>
@@ -123,7 +124,7 @@ The pages show people, unblurred, who are to be left out: do not pass them on.</
 <code>filter.human_verdicts</code> of the configuration; the next run obeys them.</p>
 <ul>
 {% for address, name, images in reviews.links %}
-<li><a href="{{ address }}">{{ name }}</a> <span class="muted">{{ images }} images</span></li>
+<li><a href="{{ address }}">Page {{ name }}</a> <span class="muted">{{ images }} images</span></li>
 {% endfor %}
 </ul>
 {% if reviews.left %}
@@ -138,7 +139,7 @@ The pages show people, unblurred, who are to be left out: do not pass them on.</
 <code>filter.audit.verdicts</code>. The leak rate is theirs, and images found to show a person are dropped.</p>
 <ul>
 {% for address, name, images in audits.links %}
-<li><a href="{{ address }}">{{ name }}</a> <span class="muted">{{ images }} images</span></li>
+<li><a href="{{ address }}">Page {{ name }}</a> <span class="muted">{{ images }} images</span></li>
 {% endfor %}
 </ul>
 {% else %}

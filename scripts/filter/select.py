@@ -2,7 +2,7 @@
 
 Both draws are ranks that depend on (seed, purpose, image id) alone, so that an image's fate does not change with the
 order of rows. One row is written for each candidate of all parts, kept or not, in the order (part, image id, source,
-file, row).
+file, row); the rows of each part are written alone too, for the steps that work on one part.
 
 The tables are read twice, part by part: once to decide, on ids and ranks alone, and once to write.
 """
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,8 +25,9 @@ from scripts.filter.settings import SelectSettings
 from scripts.lib.accounting import Account, account_for, add_accounts, check_account
 from scripts.lib.draws import rank
 from scripts.lib.errors import UserError
-from scripts.lib.files import ROW_GROUP_ROWS, read_tables, replacing
+from scripts.lib.files import ROW_GROUP_ROWS, read_tables, replacing, write_table
 from scripts.lib.flags import input_file, output_file
+from scripts.lib.part_tables import FLAG, HELP, Parts
 from scripts.lib.reasons import DownloadReason
 from scripts.lib.recipe import read_recipe
 from scripts.lib.step import run_step, step_parser
@@ -150,23 +151,36 @@ def check_inspections(rows: pa.Table, verdicts: pa.Table, inspections: pa.Table,
         )
 
 
-def selections(parts: Sequence[Part], candidates: Sequence[str], codes: Sequence[Codes]) -> Iterator[pa.Table]:
-    """Yield SELECTION part by part."""
+def selections(
+    parts: Sequence[Part], candidates: Sequence[str], codes: Sequence[Codes]
+) -> Iterator[tuple[str, pa.Table]]:
+    """Yield each part with its SELECTION."""
     wanted = [name for name in SELECTION.names if name in CANDIDATES.names]
     for part, part_codes in zip(parts, codes, strict=True):
         rows, verdicts = read_part(part, candidates, wanted)
         inspections = pq.read_table(part.inspections, columns=["image_id", "width", "height", "sha256"])
         check_inspections(rows, verdicts, inspections, part.inspections)
-        yield selection_of(rows, verdicts, inspections, part_codes)
+        yield part.name, selection_of(rows, verdicts, inspections, part_codes)
 
 
-def write_selection(path: Path, tables: Iterator[pa.Table], account: Account) -> None:
-    """Write the tables as one, with the writer options of `write_table`, and check them against `account`."""
+def write_selection(
+    path: Path, tables: Iterator[tuple[str, pa.Table]], account: Account, paths: Mapping[str, Path]
+) -> None:
+    """Write the tables as one, with the writer options of `write_table`, and check them against `account`.
+
+    Args:
+        path: the table of all parts.
+        tables: (part, its rows).
+        account: what all rows must add up to.
+        paths: part → where its rows are written alone; may be empty.
+    """
     written: list[Account] = []
     with replacing(path) as private:
         with pq.ParquetWriter(private, SELECTION, compression="zstd") as writer:
-            for table in tables:
+            for part, table in tables:
                 writer.write_table(table, row_group_size=ROW_GROUP_ROWS)
+                if part in paths:
+                    write_table(paths[part], table)
                 written.append(account_for(table.num_rows, table["reason"].to_pylist()))
         if add_accounts(written) != account:
             raise AssertionError(f"accounting identity broken: decided {account}, wrote {add_accounts(written)}")
@@ -193,13 +207,17 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--inspections", nargs="*", default=[], type=input_file, help="INSPECTIONS, <part>.parquet")
     parser.add_argument("--verdicts", nargs="*", default=[], type=input_file, help="VERDICTS, <part>.parquet")
     parser.add_argument("--out", required=True, type=output_file, help="table to write")
+    parser.add_argument(FLAG, nargs="*", default=[], type=output_file, help=HELP)
     arguments = parser.parse_args(argv)
     settings = read_recipe(SelectSettings, arguments.recipe)
     candidates = [path for path in arguments.candidates if path]
     parts = pair_parts([path for path in arguments.verdicts if path], [path for path in arguments.inspections if path])
+    paths = Parts(arguments.parts).paths
+    if paths and paths.keys() != {part.name for part in parts}:
+        raise UserError(f"{FLAG} and --verdicts must name the same parts: {sorted(paths)[:3]}..., {len(paths)} of them")
     codes, account = decide(parts, candidates, settings)
     refuse_empty(account)
-    write_selection(arguments.out, selections(parts, candidates, codes), account)
+    write_selection(arguments.out, selections(parts, candidates, codes), account, paths)
     LOG.info("wrote %s: %s", arguments.out, account)
 
 

@@ -12,6 +12,7 @@ import io
 import logging
 import os
 import pickle
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -51,10 +52,21 @@ def _add(digest: Any, value: Any) -> None:
         digest.update(f"{type(value).__name__} {value!r};".encode())
 
 
-def save_checkpoint(folder: Path, key: str, state: State) -> None:
-    """Write `last.ckpt`; the one before becomes `last-1.ckpt`. At any moment one of them is whole."""
+def _state_digest(state: State, known: Mapping[str, str]) -> str:
+    return content_digest({name: known.get(name) or content_digest(value) for name, value in state.items()})
+
+
+def save_checkpoint(folder: Path, key: str, state: State, digests: Mapping[str, str] | None = None) -> None:
+    """Write `last.ckpt`; the one before becomes `last-1.ckpt`. At any moment one of them is whole.
+
+    Args:
+        folder: where it is written.
+        key: what it must carry to be continued from.
+        state: all that a run needs to continue.
+        digests: name → `content_digest` of entries of `state`, where the caller has them: weights take their time.
+    """
     content = io.BytesIO()  # torch does not say of a full disk that it is full
-    torch.save({"key": key, "digest": content_digest(state), "state": state}, content)
+    torch.save({"key": key, "digest": _state_digest(state, digests or {}), "state": state}, content)
     with replacing(folder / LAST) as private:
         private.write_bytes(content.getbuffer())
         with private.open("rb") as handle:
@@ -81,7 +93,7 @@ def load_checkpoint(folder: Path, key: str) -> State | None:
             continue
         try:
             content = torch.load(path, map_location="cpu", weights_only=True)
-            found, digest, state = content["key"], content["digest"], content["state"]
+            found, digest, state = content["key"], content["digest"], dict(content["state"])
         except (OSError, EOFError, RuntimeError, KeyError, TypeError, ValueError, pickle.UnpicklingError) as error:
             LOG.warning("%s cannot be read (%s) and is renamed to *.damaged", path, type(error).__name__)
             path.replace(path.with_name(path.name + ".damaged"))
@@ -90,7 +102,7 @@ def load_checkpoint(folder: Path, key: str) -> State | None:
             aside = path.with_name(f"{path.name}.{str(found)[:12]}.set-aside")
             LOG.warning("%s belongs to other settings, code, images or torch; it is set aside as %s", path, aside.name)
             path.replace(aside)
-        elif digest != content_digest(state):
+        elif digest != _state_digest(state, {}):
             LOG.warning("%s is damaged (its SHA-256 does not fit) and is renamed to *.damaged", path)
             path.replace(path.with_name(path.name + ".damaged"))
         else:

@@ -16,6 +16,7 @@ from scripts.lib.addresses import AddressRefusedError
 from scripts.lib.errors import UserError
 from scripts.lib.files import sha256_file, sync_folder
 from scripts.lib.http_get import open_address
+from scripts.lib.lock import take_lock
 
 LOG = logging.getLogger(__name__)
 
@@ -73,25 +74,13 @@ def fetch_file(
     part = target.with_name(f".{target.name}.partial")
     request = _Request(url, part, allow_private_addresses, max_bytes)
     with part.open("ab") as held:
-        _hold(held.fileno(), request)
+        take_lock(fcntl.flock, held.fileno(), part, f"fetching {url}")
         _gather_checked(request, sha256)
         os.fsync(held.fileno())
         os.replace(part, target)
     sync_folder(target.parent)
     request.notes.unlink(missing_ok=True)
     LOG.info("fetched %s: %d bytes", url, target.stat().st_size)
-
-
-def _hold(descriptor: int, request: _Request) -> None:
-    """Keep a second process (a job whose driver died lives on) from writing into the same partial file."""
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise UserError(
-            f"another process is fetching {request.url} into {request.part}. Wait for it, or end it, then run again."
-        ) from None
-    except OSError as error:
-        LOG.warning("this file system has no locks (%s); make sure that no other job fetches %s", error, request.url)
 
 
 def _gather_checked(request: _Request, sha256: str) -> None:

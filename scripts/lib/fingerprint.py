@@ -22,6 +22,9 @@ ROOT = Path(__file__).resolve().parents[2]
 WHOLE = "*"
 
 
+Described = tuple[str, list[tuple[str, str]], list[str]]
+
+
 class Module:
     """The top-level statements of one file, by the names that they bind."""
 
@@ -30,8 +33,19 @@ class Module:
         self.defined: dict[str, list[ast.stmt]] = {}
         self.imported: dict[str, tuple[str, str]] = {}  # local name → (module, name in it or WHOLE)
         self.unnamed: list[ast.stmt] = []  # run whatever is imported: they may have effects
+        self._described: dict[str, Described] = {}
         for statement in tree.body:
             self._sort(statement)
+
+    def described(self, name: str, statements: list[ast.stmt]) -> Described:
+        """Return the canonical text of a definition, what it imports, and the names that it uses; read once."""
+        if name not in self._described:
+            self._described[name] = (
+                ";".join(_canonical(statement) for statement in statements),
+                [target for statement in statements for target in _inner_imports(statement)],
+                sorted({used for statement in statements for used in _used_names(statement)}),
+            )
+        return self._described[name]
 
     def _sort(self, statement: ast.stmt) -> None:
         if isinstance(statement, ast.Import | ast.ImportFrom):
@@ -43,6 +57,17 @@ class Module:
                 self.defined.setdefault(name, []).append(statement)
         elif not _is_text(statement):
             self.unnamed.append(statement)
+
+
+@cache
+def _parsed(path: Path, state: tuple[int, int, int]) -> Module:
+    """Return a file's statements; `state` is there for the cache alone."""
+    return Module(path)
+
+
+def _read_module(path: Path) -> Module:
+    found = path.stat()
+    return _parsed(path, (found.st_ino, found.st_size, found.st_mtime_ns))
 
 
 def _imports(statement: ast.Import | ast.ImportFrom) -> dict[str, tuple[str, str]]:
@@ -139,7 +164,7 @@ class _Closure:
             if path is None:
                 raise FileNotFoundError(f"no file for module {name} under {self.root}")
             self.paths.add(path)
-            module = self.modules[name] = Module(path)
+            module = self.modules[name] = _read_module(path)
             for index, statement in enumerate(module.unnamed):
                 self._add_statement(name, f"<{index}>", [statement])
         for each in list(self.modules[name].defined) if wanted == WHOLE else [wanted]:
@@ -159,12 +184,12 @@ class _Closure:
         key = (module, name)
         if key in self.texts:
             return
-        self.texts[key] = ";".join(_canonical(statement) for statement in statements)
-        for statement in statements:
-            for target in _inner_imports(statement):
-                self.add_module(*target)
-            for used in _used_names(statement):
-                self._add_name(module, used)
+        known = self.modules[module]
+        self.texts[key], imports, names = known.described(name, statements)
+        for target in imports:
+            self.add_module(*target)
+        for used in names:
+            self._add_name(module, used)
 
 
 def closure(modules: tuple[str, ...], root: Path = ROOT) -> dict[tuple[str, str], str]:

@@ -28,6 +28,7 @@ from scripts.lib.records import Code, Record, record_path, result_name
 log = logging.getLogger(__name__)
 
 PLANNED = "UNPEOPLED_PLANNED"  # when the workflow read our code, in seconds since 1970; the Snakefile sets it
+ASIDE = ".before"  # of a result that its user moved aside, so that the step makes it anew
 REMAKE = "UNPEOPLED_REMAKE"  # "1": compute also what is there already
 
 
@@ -66,15 +67,16 @@ class Job:
         self.record = {
             "format": records.FORMAT,
             "step": self.step,
+            "argv": sys.argv[1:],
             "values": {name: _plain(value) for name, value in sorted(roles.values.items())},
             "code": {"text": planned.text, "environment": planned.environment, "modules": list(planned.modules)},
             "inputs": self._hashed(roles),
             "outputs": [{"flag": flag, "path": path.as_posix()} for flag, path in roles.outputs],
-            "argv": sys.argv[1:],  # for whoever runs the job again: scripts/audit/commands.py
         }
         self.record["seeds"] = records.seeds(self.record["values"])
         before = records.read_record(first)
-        may_stay = planned.text and not asks_outside and os.environ.get(REMAKE) != "1"
+        aside = any(path.with_name(f"{path.name}{ASIDE}").exists() for _, path in roles.outputs)
+        may_stay = planned.text and not (asks_outside or aside) and os.environ.get(REMAKE) != "1"
         if before is not None and may_stay and comparable(before) == comparable(self.record) and put_back(before):
             log.info("nothing that this step reads has changed since it ran: its results stay (%s=1 computes)", REMAKE)
             raise SystemExit(0)
@@ -192,9 +194,9 @@ def _plain(value: Any) -> Any:
 
 
 def _rank() -> int:
-    """Return the number of this process among those that srun or torchrun started for one step."""
-    several = int(os.environ.get("SLURM_NTASKS", "1")) > 1
-    return int(os.environ.get("RANK") or (os.environ.get("SLURM_PROCID") if several else "") or 0)
+    """Return the number of this process among those that torchrun, Lightning or srun started for one step."""
+    names = ("RANK", "LOCAL_RANK", "SLURM_PROCID")  # of an ordinary job's only task it is 0
+    return next((int(number) for name in names if (number := os.environ.get(name, "")).isdigit()), 0)
 
 
 def _ours() -> list[Any]:

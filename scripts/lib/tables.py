@@ -181,6 +181,7 @@ TASK_ITEMS = pa.schema(
         ("offset", pa.int64()),  # in the tar; -1 for files and generated images
         ("size", pa.int64()),
         ("accepted", pa.list_(pa.int32())),  # all labels that the image has; mostly the one
+        ("ignored", pa.list_(pa.int32())),  # labels of which it cannot be said, left out of their average precision
     ]
 )
 

@@ -2,6 +2,10 @@
 
 Everything that `rules/*.smk` need to know beyond file names is here, typed and tested, so that a rule stays a statement
 of inputs, outputs and one command. Never imports torch: planning must stay a matter of seconds.
+
+Inputs are named in sorted order, whatever the order of the configuration's lists: Snakemake compares the inputs of a
+job as a set and would not see that two of them changed places. What follows the order of a list reads it in its recipe
+(docs/decisions.md#111).
 """
 
 from __future__ import annotations
@@ -15,12 +19,12 @@ from scripts.lib.recipe import write_recipe
 from scripts.plan.curate import CuratePlan
 from scripts.plan.filter import FilterPlan, ShardPlan
 from scripts.plan.finetune import FinetunePlan
-from scripts.plan.outside import make_steps_runnable, pins_digest, present
+from scripts.plan.outside import make_steps_runnable, pins_digest, present, stamp
 from scripts.plan.pretrain import PretrainPlan
 from scripts.plan.review import ReviewPlan, present_csvs
 from scripts.report.settings import WriteReportSettings
 
-__all__ = ["Plan", "make_steps_runnable", "present", "present_csvs"]
+__all__ = ["Plan", "make_steps_runnable", "present", "present_csvs", "stamp"]
 
 
 class Plan(CuratePlan, FilterPlan, ReviewPlan, ShardPlan, PretrainPlan, FinetunePlan):
@@ -35,11 +39,12 @@ class Plan(CuratePlan, FilterPlan, ReviewPlan, ShardPlan, PretrainPlan, Finetune
         return write_recipe(self.config.report.contact_sheets)
 
     def write_report_recipe(self) -> str:
-        """Return the recipe of `write_report`."""
+        """Return the recipe of `write_report`: what it lists, in the order of the configuration."""
+        chosen = self.config.filter
         detectors: list[dict[str, str | bool]] = [
             {"name": item.name, "kind": item.kind, "target": target, "demo_grade": item.demo_grade}
-            for target, names in (("face", self.face_detectors), ("person", self.person_detectors))
-            for item in (self._detectors[name] for name in names)
+            for target, items in (("face", chosen.face_detectors), ("person", chosen.person_detectors))
+            for item in items
         ]
         runs = [
             {
@@ -59,6 +64,7 @@ class Plan(CuratePlan, FilterPlan, ReviewPlan, ShardPlan, PretrainPlan, Finetune
                 runs=tuple(runs),
                 strangers=tuple(self.report_strangers()),
                 twins={**{run: self.untrained_of(run) for run in self.runs}, **self.random_twins()},
+                figures=self.figures,
                 finetuned=tuple(self.finetuned_protocols),
                 review_pages=self.review_list_address,
                 rules=tuple(self.rule_texts()),

@@ -37,8 +37,8 @@ class CuratePlan:
 
     @property
     def files(self) -> list[str]:
-        """Names of the metadata files of all sources."""
-        return list(self._files)
+        """Names of the metadata files of all sources, sorted."""
+        return sorted(self._files)
 
     @property
     def parts(self) -> list[str]:
@@ -113,7 +113,7 @@ class CuratePlan:
         """Return the local stores that a rule makes, and the tars that lie there. Folders are too large to watch."""
         paths = [path for source in self._sources.values() for path in _store_paths(source)]
         made = [path for path in paths if path.startswith("results/")]
-        return made + [path for path in present(*paths) if path not in made and Path(path).is_file()]
+        return sorted({*made, *(path for path in present(*paths) if Path(path).is_file())})
 
     def source_kinds(self) -> list[str]:
         """Return the kinds of all sources, each once."""

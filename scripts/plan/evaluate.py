@@ -13,8 +13,8 @@ from scripts.evaluate.settings import (
     EmbedSettings,
     ListTaskSettings,
     SampleTaskSettings,
-    Task,
 )
+from scripts.evaluate.settings_tasks import Task
 from scripts.lib.errors import UserError
 from scripts.lib.recipe import write_recipe
 from scripts.plan.outside import present
@@ -29,7 +29,8 @@ class EvaluatePlan(StrangerPlan):
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)
-        self._tasks = {task.name: task for task in config.evaluate.tasks}
+        # Which figure is shown first changes nothing that a step computes.
+        self._tasks = {task.name: task.model_copy(update={"metric": None}) for task in config.evaluate.tasks}
 
     @property
     def encoders(self) -> list[str]:
@@ -49,6 +50,11 @@ class EvaluatePlan(StrangerPlan):
     def tasks(self) -> list[str]:
         """Names of the evaluation tasks."""
         return list(self._tasks)
+
+    @property
+    def figures(self) -> dict[str, tuple[str, ...]]:
+        """Return task → the metrics that the report leads with."""
+        return {task.name: (task.figure,) for task in self.config.evaluate.tasks}
 
     def encoder_path(self, encoder: str) -> str:
         """Return the weights of an encoder."""
@@ -118,8 +124,8 @@ class EvaluatePlan(StrangerPlan):
     @property
     def embedding_maps(self) -> list[str]:
         """Maps of every encoder on the tasks that are shown as pictures."""
-        tasks = self.config.evaluate.embedding_map.tasks
-        return [f"results/evaluate/draw_embedding/{name}/{task}.png" for name in self.encoders for task in tasks]
+        names, tasks = sorted(self.encoders), sorted(self.config.evaluate.embedding_map.tasks)
+        return [f"results/evaluate/draw_embedding/{name}/{task}.png" for name in names for task in tasks]
 
     def draw_embedding_recipe(self, task: str) -> str:
         """Return the recipe of `draw_embedding`."""

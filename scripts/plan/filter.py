@@ -37,13 +37,13 @@ class FilterPlan:
 
     @property
     def face_detectors(self) -> list[str]:
-        """Names of the face detectors."""
-        return [detector.name for detector in self.config.filter.face_detectors]
+        """Names of the face detectors, sorted."""
+        return sorted(detector.name for detector in self.config.filter.face_detectors)
 
     @property
     def person_detectors(self) -> list[str]:
-        """Names of the person detectors."""
-        return [detector.name for detector in self.config.filter.person_detectors]
+        """Names of the person detectors, sorted."""
+        return sorted(detector.name for detector in self.config.filter.person_detectors)
 
     def asked(self, names: list[str]) -> list[str]:
         """Return those of `names` that a rule asks; the others are measured for `tune_threshold` alone."""
@@ -138,7 +138,7 @@ class FilterPlan:
         if chosen.labels is None:
             raise UserError("filter.labels is null in the config: name a table of labelled images to tune on")
         limits = {name: getattr(chosen.tune, name) for name in type(chosen.tune).model_fields}
-        names = tuple(self._detectors)
+        names = (*self.face_detectors, *self.person_detectors)
         return write_recipe(TuneSettings(**limits, labels=chosen.labels, rules=chosen.rules, detectors=names))
 
     def select_recipe(self) -> str:

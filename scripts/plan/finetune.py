@@ -57,6 +57,11 @@ class FinetunePlan(EvaluatePlan):
                     )
 
     @property
+    def figures(self) -> dict[str, tuple[str, ...]]:
+        """Return task → the metrics that the report leads with, those of annotated sets too."""
+        return {**super().figures, **{task.name: task.figures for task in self._annotated.values()}}
+
+    @property
     def finetuned_protocols(self) -> list[str]:
         """Return the names that results of whole networks bear as their protocol."""
         return list(self._recipes())
@@ -122,13 +127,13 @@ class FinetunePlan(EvaluatePlan):
 
     @property
     def protocol_tables(self) -> list[str]:
-        """Rows of results of all protocols, frozen and fine-tuned."""
-        return [*super().protocol_tables, *self._finetuned(".csv", self._recipes().values())]
+        """Rows of results of all protocols, frozen and fine-tuned, sorted."""
+        return sorted([*super().protocol_tables, *self._finetuned(".csv", self._recipes().values())])
 
     @property
     def protocol_predictions(self) -> list[str]:
-        """What the protocols that answer for each test image answered."""
-        return [*super().protocol_predictions, *self._finetuned(".parquet", self._classifiers.values())]
+        """What the protocols that answer for each test image answered, sorted."""
+        return sorted([*super().protocol_predictions, *self._finetuned(".parquet", self._classifiers.values())])
 
 
 def _alone(recipe: RecipeType) -> RecipeType:

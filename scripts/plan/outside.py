@@ -6,6 +6,7 @@ import hashlib
 import os
 import sys
 import time
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
@@ -13,6 +14,8 @@ import yaml
 
 from scripts.lib.job import PLANNED
 from scripts.lib.recipe import canonical_json
+
+_END = 512 * 1024  # bytes
 
 
 def make_steps_runnable(checkout: str | os.PathLike[str]) -> None:
@@ -37,6 +40,29 @@ def pins_digest(environment: str) -> str:
     path = Path(__file__).resolve().parents[2] / "envs" / f"{environment}.yaml"
     pins = yaml.safe_load(path.read_text(encoding="utf-8"))
     return hashlib.sha256(canonical_json(pins).encode("utf-8")).hexdigest()[:16]
+
+
+def stamp(paths: Iterable[str]) -> str:
+    """Return a digest of data from outside: Snakemake looks at the time alone, and a copy may keep an old one.
+
+    It is of each file's size and bytes, of a large one's first and last 512 KiB; a folder counts by its presence, and
+    what a rule makes not at all. A moved, copied or touched file keeps its stamp.
+    """
+    digest = hashlib.sha256()
+    for path in (Path(each) for each in paths if each and not each.startswith("results/")):
+        if path.is_file():
+            digest.update(_ends(path, path.stat().st_size, path.stat().st_mtime_ns))
+        digest.update(b"\0" if path.exists() else b"\1")
+    return digest.hexdigest()[:16]
+
+
+@cache
+def _ends(path: Path, size: int, changed: int) -> bytes:
+    """Return size, first and last bytes of a file; `changed` is there for the cache alone."""
+    with path.open("rb") as handle:
+        first = handle.read(_END)
+        handle.seek(max(len(first), size - _END))
+        return hashlib.sha256(str(size).encode() + first + handle.read(_END)).digest()
 
 
 def present(*paths: str | None) -> list[str]:

@@ -23,8 +23,8 @@ class PretrainPlan:
 
     @property
     def runs(self) -> list[str]:
-        """Names of the pretraining runs."""
-        return list(self._runs)
+        """Names of the pretraining runs, sorted."""
+        return sorted(self._runs)
 
     def run(self, name: str) -> Run:
         """Return a run."""
@@ -62,6 +62,27 @@ class PretrainPlan:
         """Return the pattern of the runs that take one node, or more."""
         found = [run.name for run in self._runs.values() if (run.nodes > 1) == several_nodes]
         return "|".join(map(re.escape, found)) or "(?!)"  # the latter matches nothing
+
+    def tasks_of(self, name: str) -> dict[str, int]:
+        """Return SLURM's tasks of a run on several nodes, as the executor wants them: one figure, the other 0.
+
+        It refuses one task per node, and with a figure for all tasks SLURM could give one node more than another; with
+        as many tasks as nodes it cannot, since each node has one.
+        """
+        run = self._runs[name]
+        alone = run.devices == 1
+        return {"per_node": 0 if alone else run.devices, "in_all": run.nodes if alone else 0}
+
+    def launch(self, name: str) -> str:
+        """Return what starts a run's processes on several nodes.
+
+        The executor hides the job's geometry from `srun`, so it is said again. When one process fails the others would
+        wait for it until the job's time is up.
+        """
+        run = self._runs[name]
+        return (
+            f"srun --nodes={run.nodes} --ntasks-per-node={run.devices} --cpus-per-task={run.threads} --kill-on-bad-exit"
+        )
 
     def if_curated(self, name: str, paths: list[str]) -> list[str]:
         """Return `paths`, which are of the shards, for a run that trains on these, else nothing."""

@@ -44,10 +44,9 @@ class ReviewPlan:
         audit = self.config.filter.audit
         return _numbers(-(-audit.images // self.config.filter.review_page.images_per_page) if audit else 1)
 
-    @property
-    def reviewed_selection(self) -> list[str]:
-        """Return the selection, when reviewers look at kept images too."""
-        return ["results/filter/select.parquet"] if "kept" in self._review().of else []
+    def reviewed_selection(self, part: str) -> list[str]:
+        """Return the selection of a part, when reviewers look at kept images too."""
+        return [f"results/filter/select/{part}.parquet"] if "kept" in self._review().of else []
 
     @property
     def page_accounts(self) -> tuple[list[str], list[str]]:

@@ -5,14 +5,13 @@ A step of its own, so that a better sentence trains nothing again.
 
 from __future__ import annotations
 
-import csv
 import logging
 from collections.abc import Sequence
-from pathlib import Path
 
 from scripts.lib.errors import UserError
 from scripts.lib.files import write_json
 from scripts.lib.flags import input_file, output_file
+from scripts.lib.number_columns import read_columns
 from scripts.lib.recipe import read_recipe
 from scripts.lib.step import run_step, step_parser
 from scripts.pretrain.diagnosis import diagnose, worst
@@ -21,27 +20,6 @@ from scripts.pretrain.settings import TrainSettings
 log = logging.getLogger(__name__)
 
 NEEDED = ("step", "epoch", "loss", "learning_rate")
-
-
-def read_columns(path: Path, needed: Sequence[str]) -> dict[str, list[float]]:
-    """Return column → values of a table of numbers; an empty cell is not a number (NaN).
-
-    Raises:
-        UserError: a column is missing, or a value is neither a number nor empty.
-    """
-    with path.open(newline="", encoding="utf-8") as handle:
-        reader = csv.DictReader(handle)
-        names = list(reader.fieldnames or [])
-        if missing := [name for name in needed if name not in names]:
-            raise UserError(f"{path} has no column {', '.join(missing)}; train the run again")
-        columns: dict[str, list[float]] = {name: [] for name in names}
-        for number, row in enumerate(reader, start=2):
-            for name in names:
-                try:
-                    columns[name].append(float(row[name] or "nan"))
-                except ValueError:
-                    raise UserError(f"{path}, line {number}: {name} is {row[name]!r}, expected a number") from None
-    return columns
 
 
 def main(argv: Sequence[str] | None = None) -> None:

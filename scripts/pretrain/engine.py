@@ -64,10 +64,11 @@ def check_images(run: RunBase, count: int) -> None:
 def train_method(run: RunBase, method: Method, images: ImageList, place: Place, records: Records) -> None:
     """Train `method` in place for all epochs of `run`, from its checkpoint when there is one; fill `records`.
 
+    There is one full batch: see `check_images`.
+
     Raises:
-        UserError: too few images, a damaged shard, a loss that is not finite, or a stop before the end.
+        UserError: a damaged shard, a loss that is not finite, or a stop before the end.
     """
-    check_images(run, len(images))
     torch.set_num_threads(place.process_threads)
     start = Position(0, len(images) // run.batch_size, run.epochs)
     state = load_checkpoint(place.folder, place.key)

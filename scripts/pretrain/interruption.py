@@ -1,20 +1,26 @@
 """Being asked to stop: by a signal, or by the end of a job's time.
 
 SLURM and most clusters send SIGTERM before they kill, at a time limit, a preemption or a cancelled job. The run then
-ends its step, saves, and exits with an error, so that whoever started it repeats the job, which continues.
+ends its step, saves, and exits with an error, so that whoever started it repeats the job, which continues. SLURM sends
+the signal two or three times within a second (for the job, for its step, by srun); only a person's second Ctrl-C ends
+the run at once.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+import subprocess
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from types import FrameType
 from typing import Any
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 MARGIN_SECONDS = 60.0  # before a known end: a step and the writing of a checkpoint
+SQUEUE_SECONDS = 30.0  # to wait for the scheduler's answer
 
 
 def outlive_signals(worker: int) -> None:
@@ -23,12 +29,31 @@ def outlive_signals(worker: int) -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
+def job_end(variables: Mapping[str, str]) -> float | None:
+    """Return when the time of this SLURM job ends, in seconds since 1970; None where there is no job or no limit.
+
+    SLURM before 23.02 does not tell its jobs, and inside of a job Snakemake's executor hides SLURM's variables: then
+    the scheduler is asked. A scheduler that does not answer is no reason not to train.
+    """
+    told = variables.get("SLURM_JOB_END_TIME", "")
+    if not told and (job := variables.get("SLURM_JOB_ID", "")).isdigit() and shutil.which("squeue"):
+        with suppress(OSError, subprocess.SubprocessError):
+            told = subprocess.run(
+                ["squeue", "--noheader", f"--jobs={job}", "--format=%e"],
+                env={**variables, "SLURM_TIME_FORMAT": "%s"},
+                capture_output=True,
+                text=True,
+                timeout=SQUEUE_SECONDS,
+                check=True,
+            ).stdout.strip()
+    return float(told) if told.isdigit() else None
+
+
 class Interruption:
-    """Notes the first signal, and knows when the job's time ends (SLURM says so in SLURM_JOB_END_TIME)."""
+    """Notes the first signal, and knows when the job's time ends."""
 
     def __init__(self, variables: Mapping[str, str] = os.environ) -> None:
-        end = variables.get("SLURM_JOB_END_TIME", "")
-        self._end = float(end) if end.isdigit() else None  # seconds since 1970
+        self._end = job_end(variables)
         self._signal: str | None = None
         self._before: dict[int, Any] = {}
         self._longest, self._last = 0.0, time.monotonic()  # seconds of a step
@@ -46,7 +71,7 @@ class Interruption:
         self._before = {}
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        if self._signal is not None:
+        if self._signal == signal.SIGINT.name == signal.Signals(number).name:
             signal.default_int_handler(number, frame)  # asked twice: at once, without saving
         self._signal = signal.Signals(number).name
 

@@ -37,6 +37,17 @@ def launched_rank(variables: Mapping[str, str]) -> int:
     return 0
 
 
+def launched_world(variables: Mapping[str, str]) -> int:
+    """Return how many processes a launcher started for this run, 1 where there is none.
+
+    SLURM's variables count only in one of its tasks. Inside an ordinary job of one task they would make a run of eight
+    devices train on one.
+    """
+    if "TORCHELASTIC_RUN_ID" in variables:
+        return int(variables.get("WORLD_SIZE", "1"))
+    return int(variables.get("SLURM_NTASKS", "1")) if "SLURM_PROCID" in variables else 1
+
+
 @dataclass(frozen=True)
 class Place:
     """Where a run computes and where it leaves its checkpoints."""
@@ -94,13 +105,11 @@ class Place:
         """Return how processes find each other.
 
         On one node the first process launches the others. Several nodes need `srun` or `torchrun`, which start them
-        all. SLURM's variables count only where its tasks are the run's processes: inside an ordinary job of one task
-        they would make a run of eight devices train on one.
+        all.
         """
         if self.world > 1 and "TORCHELASTIC_RUN_ID" in variables:
             return TorchElasticEnvironment()
-        tasks = int(variables.get("SLURM_NTASKS", "0")) if "SLURM_PROCID" in variables else 0
-        if self.world > 1 and tasks == self.world:
+        if self.world > 1 and launched_world(variables) == self.world:
             return SLURMEnvironment(auto_requeue=False)  # Snakemake repeats a job; two who do would compete
         if self.nodes > 1:
             raise UserError(
@@ -138,12 +147,15 @@ def place_of(
 ) -> Place:
     """Return where this machine trains a run.
 
+    `threads` are those of the processes that one command starts: of all of a node's, or of one where a launcher starts
+    each.
+
     Raises:
         UserError: the machine lacks what is asked for, or the batch cannot be shared so.
     """
     gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if accelerator == "auto" and gpus == 0:
-        if launched_rank(os.environ) > 0:
+        if launched_world(os.environ) > 1 or launched_rank(os.environ) > 0:
             raise UserError(
                 f"run {run.name} was started as several tasks, and this machine shows no GPU to any of them"
             )
@@ -167,5 +179,6 @@ def place_of(
             f"run {run.name} cannot share micro-batches of {run.micro_batch} images between {world} devices{groups}: "
             "change devices, nodes, batch_size or accumulation_steps of the run"
         )
+    threads *= devices if world > 1 and launched_world(os.environ) == world else 1
     kind: Literal["gpu", "cpu"] = "gpu" if accelerator == "gpu" else "cpu"
     return Place(folder, key, threads, devices, nodes, kind, watch_folder, stop_after, keep_every)

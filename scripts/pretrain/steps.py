@@ -10,7 +10,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from scripts.lib.checkpoints import State, keep_checkpoint, save_checkpoint
+from scripts.lib.checkpoints import State, content_digest, keep_checkpoint, save_checkpoint
 from scripts.lib.disk import disk_problem
 from scripts.lib.draws import derived_seed
 from scripts.lib.errors import UserError
@@ -84,11 +84,14 @@ class Steps(Callback):
             reason = "--stop-after says so"
         stop = ranks.anywhere(reason is not None) and done.step < done.total_steps
         regular = done.step % self.run.checkpoint_every_steps == 0 or done.step % done.steps_per_epoch == 0
-        if ranks.rank() == 0 and (regular or done.step <= FIRST_STEPS):
-            state = pl_module.state_dict(), trainer.optimizers[0].state_dict()
-            self.records.trace.record(done, float(means["loss"]), *state)
-        if ranks.rank() == 0 and (stop or regular):  # all hold the same
-            self._save(trainer, pl_module, must=stop)
+        first = done.step <= FIRST_STEPS
+        if ranks.rank() == 0 and (stop or regular or first):  # all hold the same
+            learnt = {"module": pl_module.state_dict(), "optimizer": trainer.optimizers[0].state_dict()}
+            digests = {name: content_digest(state) for name, state in learnt.items()}
+            if regular or first:
+                self.records.trace.record(done, float(means["loss"]), **digests)
+            if stop or regular:
+                self._save({**learnt, "scaler": trainer.precision_plugin.state_dict()}, digests, must=stop)
         if stop:
             self.stopped = reason or "another process was asked to stop"
             trainer.should_stop = True
@@ -117,22 +120,20 @@ class Steps(Callback):
         if ranks.rank() == 0:
             self.records.monitor.observe(self.position, module.encoder())
 
-    def _save(self, trainer: Trainer, module: LightningModule, must: bool) -> None:
+    def _save(self, learnt: State, digests: dict[str, str], must: bool) -> None:
         """Write a checkpoint. A disk that is full for a while does not end a run of weeks, unless it ends now."""
         state = {
             "step": self.position.step,
             "machine": self.place.machine,
-            "module": module.state_dict(),
-            "optimizer": trainer.optimizers[0].state_dict(),
-            "scaler": trainer.precision_plugin.state_dict(),
+            **learnt,
             "records": self.records.state(),
         }
         try:
-            save_checkpoint(self.place.folder, self.place.key, state)
+            save_checkpoint(self.place.folder, self.place.key, state, digests)
             done, kept = self.position, self.place.keep_every * self.position.steps_per_epoch
             if kept and done.step % kept == 0 and done.step < done.total_steps:
                 keep_checkpoint(self.place.folder, done.step)
-        except (OSError, RuntimeError) as error:  # torch.save raises the latter
+        except OSError as error:
             problem = disk_problem(error)
             if must or problem is None or self.position.step == self.position.total_steps:
                 raise

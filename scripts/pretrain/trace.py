@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Any
 
-from scripts.lib.checkpoints import content_digest
 from scripts.lib.files import write_csv
 from scripts.pretrain.contract import Position
 from scripts.pretrain.epoch_batches import WHOLE, EpochBatches
@@ -29,18 +27,17 @@ class Trace:
         self._run, self._ids = run, images.table["image_id"]
         self.rows: list[list[str]] = []
 
-    def record(self, done: Position, loss: float, module: dict[str, Any], optimizer: dict[str, Any]) -> None:
+    def record(self, done: Position, loss: float, module: str, optimizer: str) -> None:
         """Add the row of the first `done.step` steps.
 
         Args:
             done: where the run stands.
             loss: of the last step; written with all its bits.
-            module: state of the method: weights, moving averages, queues, centres, statistics.
-            optimizer: state of the optimiser.
+            module: digest of the state of the method: weights, moving averages, queues, centres, statistics.
+            optimizer: digest of the state of the optimiser.
         """
         cells = (done.step, (done.step - 1) // done.steps_per_epoch + 1, float(loss).hex())
-        digests = (self._images(done), content_digest(module), content_digest(optimizer))
-        self.rows.append([*map(str, cells), *digests])
+        self.rows.append([*map(str, cells), self._images(done), module, optimizer])
 
     def _images(self, done: Position) -> str:
         """Return the SHA-256 of the ids of all images since the row before, in the order in which they were taken."""

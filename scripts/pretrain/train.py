@@ -151,7 +151,9 @@ def train_parser() -> argparse.ArgumentParser:
         "--indexes", nargs="*", default=[], type=input_file, help="of the shards, or of the image set alone"
     )
     parser.add_argument("--root", default="", help="the folder of the run's image set; empty: the shards")
-    parser.add_argument("--threads", required=True, type=int, help="of a node: a device has one, its loaders the rest")
+    parser.add_argument(
+        "--threads", required=True, type=int, help="of what this starts: each device has one, its loaders more"
+    )
     parser.add_argument("--devices", default=1, type=int, help="GPUs of a node; one process each")
     parser.add_argument("--nodes", default=1, type=int, help="more than one: start it by srun or torchrun")
     parser.add_argument("--accelerator", default="auto", choices=["auto", "cpu"], help="auto: GPUs where there are any")

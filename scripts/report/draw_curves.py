@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import logging
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ from matplotlib.figure import Figure
 from scripts.lib.errors import UserError
 from scripts.lib.figure_style import INK, LOSS, MAIN, MUTED, SECOND, styled, write_figure
 from scripts.lib.flags import input_file, output_file
+from scripts.lib.number_columns import read_columns
 from scripts.lib.recipe import read_recipe
 from scripts.lib.step import run_step, step_parser
 from scripts.pretrain.settings import Run, TrainSettings
@@ -61,25 +60,7 @@ def read_looks(path: Path) -> Columns:
 
 
 def _read(path: Path, needed: Sequence[str]) -> Columns:
-    with path.open(newline="", encoding="utf-8") as handle:
-        reader = csv.DictReader(handle)
-        names = list(reader.fieldnames or [])
-        if missing := [name for name in needed if name not in names]:
-            raise UserError(
-                f"{path} has no column {', '.join(missing)}; expected {', '.join(needed)}. Train the run again."
-            )
-        columns: dict[str, list[float]] = {name: [] for name in names}
-        for number, row in enumerate(reader, start=2):
-            for name in names:
-                columns[name].append(_number(row[name], path, number, name))
-    return {name: np.array(values, dtype=np.float64) for name, values in columns.items()}
-
-
-def _number(text: str | None, path: Path, row: int, column: str) -> float:
-    try:
-        return float(text) if text else math.nan
-    except ValueError:
-        raise UserError(f"{path}, line {row}: {column} is {text!r}, expected a number. Train the run again.") from None
+    return {name: np.array(values, dtype=np.float64) for name, values in read_columns(path, needed).items()}
 
 
 def running_mean(values: Values, width: int) -> Values:

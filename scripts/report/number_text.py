@@ -38,3 +38,8 @@ def signed(number: float, digits: int) -> str:
     if float(text) == 0:
         return text
     return ("+" if number > 0 else "−") + text
+
+
+def decimal(value: float) -> str:
+    """Return a number with one digit after the point and a true minus sign: 59.5, −0.4."""
+    return f"{round(value, 1) + 0.0:.1f}".replace("-", "−")

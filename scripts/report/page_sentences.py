@@ -115,7 +115,7 @@ def _learnt(scores: Sequence[Score], settings: WriteReportSettings) -> str:
     elsewhere = {each["name"] for each in settings.strangers}
     scores = [score for score in scores if score.run not in elsewhere]
     # The effective rank is a number of directions, not per cent.
-    shares = [score for score in scores if score.metric != "effective_rank"]
+    shares = [score for score in scores if score.leads and score.metric != "effective_rank"]
     differences = [score.difference for score in shares if score.difference is not None]
     if not scores:
         return "Not measured: no encoder was evaluated."

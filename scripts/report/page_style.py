@@ -78,6 +78,9 @@ footer { padding: 3rem 1.5rem 4rem; color: var(--muted); font-size: .875rem; }
 @media screen and (min-width: 64rem) {
   .sheet figure { width: max(100%, min(94vw, var(--natural))); margin-left: 50%; transform: translateX(-50%); }
 }
+@media screen and (max-width: 48rem) {
+  .wide table { min-width: 46rem; }
+}
 @media (max-width: 40rem) {
   main, header, footer { padding-left: 1.125rem; padding-right: 1.125rem; }
   header { padding-top: 2rem; }
@@ -95,17 +98,42 @@ footer { padding: 3rem 1.5rem 4rem; color: var(--muted); font-size: .875rem; }
   .stack td[data-label]:not(:empty) { display: grid; grid-template-columns: 9rem minmax(0, 1fr); }
   .stack td[data-label]::before { content: attr(data-label); color: var(--muted); }
 }
+@page {
+  size: A4; margin: 16mm 16mm 18mm;
+  @bottom-right { content: counter(page) " / " counter(pages); color: #5b6570; font: 8pt sans-serif; }
+}
 @media print {
-  body { font-size: 10pt; }
+  html { font-size: 9.5pt; }
+  body { line-height: 1.45; }
   main, header, footer { max-width: none; padding-left: 0; padding-right: 0; }
   header { padding-top: 0; }
+  h1 { font-size: 2rem; }
+  h2 { margin-top: 2.5rem; }
+  h3 { margin-top: 1.75rem; }
+  h2, h3, h2 + p, h3 + p, summary, summary + p, thead, tr.group { break-after: avoid; }
+  p, li { break-inside: avoid; }
+  p, figcaption, .findings { max-width: none; }
   nav { display: none; }
-  h2 { margin-top: 2rem; break-after: avoid; }
-  h3, h3 + p { break-after: avoid; }
   a { color: inherit; text-decoration: none; }
-  .sheet { break-inside: avoid; }
-  .sheet img { min-width: 0; max-width: min(100%, var(--natural)); }
-  .panel { border: 1px solid var(--line); }
+  main a:not([href^="#"])::after { content: " (" attr(href) ")"; overflow-wrap: anywhere; }
+  .key { grid-template-columns: repeat(4, 1fr); margin: 1.25rem 0; }
+  .panel { border: 1px solid var(--line); break-inside: avoid; }
+  .panel, .bar { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
+  details::details-content { content-visibility: visible; height: auto; }
+  details { border: 0; padding: .5rem 0; }
+  summary { list-style: none; }
+  summary::-webkit-details-marker { display: none; }
+  .wide { overflow: visible; }
+  .sheet, .findings li, .five li { break-inside: avoid; }
+  .sheet figure { margin: .5rem 0 1rem; }
+  .sheet img { min-width: 0; max-width: min(100%, var(--natural) * .75); max-height: 225mm;
+    object-fit: contain; object-position: left top; }
+  svg.figure { width: auto; max-width: min(100%, 13cm); max-height: 185mm; }
+  table { margin: .5rem 0 1rem; }
+  th, td { padding: .25rem .75rem .25rem 0; }
+  tr.group th { padding-top: .75rem; }
+  .bars { columns: 2; }
+  footer { padding: 1.5rem 0 0; }
 }
 """
 )

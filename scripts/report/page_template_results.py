@@ -37,35 +37,48 @@ low loss alone does not prove good features; the results do, or do not.</p>{% en
 """
 
 RESULTS = """
-<section id="results">
-<h2>Results</h2>
-{% if scores %}
-<p>Frozen encoders on labelled images, and fine-tuned ones where the protocol is a recipe of
-<code>evaluate.finetuned</code>. <em>Untrained</em> is the same network before its first step (or freshly
-initialised, for an encoder that was not trained here), <em>chance</em>
-the answer that needs no picture: always the most frequent class. Values are per cent, differences points; the
-effective rank is a number of directions.</p>
-<table class="stack" aria-label="Results">
-<thead><tr><th scope="col">Protocol and metric</th><th scope="col" class="number">Value</th>
-<th scope="col" class="number">Spread</th>
-<th scope="col" class="number">Untrained</th><th scope="col" class="number">Difference</th>
-<th scope="col" class="number">Chance</th><th scope="col" class="number">Test images</th></tr></thead>
-{% for group in scores %}
-<tbody>
-<tr class="group"><th scope="rowgroup" colspan="7">{{ group.run }} <span>on {{ group.task }}{% if group.origin %}; not
-trained here: {{ group.origin }}{% endif %}</span></th></tr>
-{% for row in group.rows %}
+{% macro result_rows(rows) %}
+{% for row in rows %}
 <tr><th scope="row" class="plain">{{ row.protocol }}, {{ row.metric }}</th>
 <td class="number" data-label="Value"><strong>{{ row.value }}</strong></td>
 <td class="number muted" data-label="Spread">{{ row.spread }}</td>
 <td class="number" data-label="Untrained">{{ row.twin }}</td>
 <td class="number" data-label="Difference">{{ row.difference }}</td>
 <td class="number" data-label="Chance">{{ row.chance }}</td>
-<td class="number" data-label="Test images">{{ row.images | count }}</td></tr>
+<td class="number" data-label="Images">{{ row.images | count }}</td></tr>
 {% endfor %}
+{% endmacro %}
+{% macro result_table(groups, part, name) %}
+<table class="stack" aria-label="{{ name }}">
+<thead><tr><th scope="col">Protocol and metric</th><th scope="col" class="number">Value</th>
+<th scope="col" class="number">Spread</th>
+<th scope="col" class="number">Untrained</th><th scope="col" class="number">Difference</th>
+<th scope="col" class="number">Chance</th><th scope="col" class="number">Images</th></tr></thead>
+{% for group in groups if group[part] %}
+<tbody>
+<tr class="group"><th scope="rowgroup" colspan="7">{{ group.run }} <span>on {{ group.task }}{% if group.origin %}; not
+trained here: {{ group.origin }}{% endif %}</span></th></tr>
+{{ result_rows(group[part]) }}
 </tbody>
 {% endfor %}
 </table>
+{% endmacro %}
+<section id="results">
+<h2>Results</h2>
+{% if scores %}
+<p>Frozen encoders on labelled images, and fine-tuned ones where the protocol is a recipe of
+<code>evaluate.finetuned</code>. <em>Untrained</em> is the same network before its first step (or freshly
+initialised, for an encoder that was not trained here), <em>chance</em>
+the answer that needs no picture: always the most frequent class. Values are per cent of the
+test images, differences points; the effective rank is a number of directions, of the train images.</p>
+<p>A task is reported by the figure that the field reports of it:
+{{ figures }}.</p>
+{{ result_table(scores, "rows", "Results") }}
+{% if other_metrics %}
+<details><summary>Other metrics of the same answers <span>({{ other_metrics }})</span></summary>
+{{ result_table(scores, "others", "Other metrics") }}
+</details>
+{% endif %}
 <p class="small muted">Spread is the standard deviation over the seeds, draws or episodes of the protocol, not over
 repeated pretraining.
 Rows without it rest on one fit, or draw nothing at random.</p>

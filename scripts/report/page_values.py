@@ -15,7 +15,7 @@ from scripts.lib.errors import UserError
 from scripts.lib.human_figures import leak_sentence
 from scripts.lib.reasons import all_reasons
 from scripts.report.duplicate_figures import DuplicateFigures
-from scripts.report.number_text import count, share, signed
+from scripts.report.number_text import count, decimal, share, signed
 from scripts.report.people_looked import PeopleLooked, review_sentences, reviewed_fact
 from scripts.report.published import (
     COMPARED_METRIC,
@@ -25,7 +25,7 @@ from scripts.report.published import (
     PUBLISHED,
 )
 from scripts.report.reason_texts import REASON_TEXTS, STAGES, stage_losses
-from scripts.report.result_table import Score
+from scripts.report.result_table import USUAL, Score, metric_text
 from scripts.report.selection_statistics import NOT_GIVEN, Entry, Statistics, own_facts
 from scripts.report.settings import WriteReportSettings
 
@@ -172,24 +172,31 @@ def result_values(scores: Sequence[Score], settings: WriteReportSettings) -> Val
     """Return results by run and task, with what each encoder is that was not trained here."""
     groups = groupby(scores, key=lambda score: (score.run, score.task))
     origins = {each["name"]: f"{each['source']} ({each['encoder']})" for each in settings.strangers}
-    shown = [
-        {"run": run, "task": task, "origin": origins.get(run, ""), "rows": [_score(score) for score in rows]}
-        for (run, task), rows in groups
-    ]
-    return {"scores": shown}
+    shown: list[Values] = []
+    for (run, task), members in groups:
+        rows = list(members)
+        lead, rest = ([_score(score) for score in rows if score.leads is leads] for leads in (True, False))
+        shown.append({"run": run, "task": task, "origin": origins.get(run, ""), "rows": lead, "others": rest})
+    by_metrics: dict[str, list[str]] = {}
+    for task in dict.fromkeys(str(group["task"]) for group in shown):
+        metrics = ", ".join(metric_text(metric) for metric in settings.figures.get(task, USUAL))
+        by_metrics.setdefault(metrics, []).append(task)
+    figures = "; ".join(f"{metrics} of {', '.join(tasks)}" for metrics, tasks in by_metrics.items())
+    others = sum(not score.leads for score in scores)
+    return {"scores": shown, "figures": figures, "other_metrics": others}
 
 
 def _score(score: Score) -> Values:
     return {
         "protocol": score.protocol.replace("_", " "),
-        "metric": score.metric.replace("_", " "),
-        "value": f"{score.mean:.1f}",
+        "metric": metric_text(score.metric),
+        "value": decimal(score.mean),
         "spread": ""
         if score.spread is None
         else f"± {score.spread:.1f}, {score.repeats or score.seeds} {_what(score)}",
-        "twin": NONE if score.twin is None else f"{score.twin:.1f}",
+        "twin": NONE if score.twin is None else decimal(score.twin),
         "difference": NONE if score.difference is None else signed(score.difference, 1),
-        "chance": f"{score.chance:.1f}",
+        "chance": decimal(score.chance),
         "images": score.images,
     }
 

@@ -7,7 +7,7 @@ import math
 import re
 import statistics
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,20 @@ from scripts.lib.tables import RESULT_COLUMNS
 
 TWIN = "-untrained"  # after a run's name: its encoder before the first step
 NO_TWINS: Mapping[str, str] = {}
+NO_FIGURES: Mapping[str, Sequence[str]] = {}
+USUAL = ("top1",)  # the figure of a task of which nothing is said
+
+FIRST, LAST = ("linear", "sgd", "knn", "low_shot", "few_shot"), ("kmeans", "rank_me")  # protocols, by their beginning
+METRIC_TEXTS = {
+    "top1": "top\u20111",  # a hyphen at which no line ends
+    "real_top1": "top\u20111 on real labels",
+    "map_area": "mAP (area)",
+    "map_11_point": "mAP (11 points)",
+    "miou": "mIoU",
+    "nmi": "NMI",
+    "ari": "ARI",
+    "hungarian": "top\u20111 of matched clusters",
+}
 
 Key = tuple[str, str, str, str]  # run, task, protocol, metric
 
@@ -46,6 +60,7 @@ class Score:
     chance: float
     repeats: int  # within a row, such as episodes: then `spread` is over these; 0 for none
     twin: float | None  # mean of the untrained twin; None when it was not evaluated
+    leads: bool = True  # the figure of its task, or of a protocol that does not have that
 
     @property
     def difference(self) -> float | None:
@@ -53,11 +68,14 @@ class Score:
         return None if self.twin is None else self.mean - self.twin
 
 
-def read_results(path: Path, twins: Mapping[str, str] = NO_TWINS) -> list[Score]:
+def read_results(
+    path: Path, twins: Mapping[str, str] = NO_TWINS, figures: Mapping[str, Sequence[str]] = NO_FIGURES
+) -> list[Score]:
     """Read collect_results.csv, sorted by run, task, protocol and metric, twins beside their run instead of as rows.
 
     A twin whose run is not there is a row of its own, so that no result is left out; so is a random encoder that stands
-    beside several. `twins` says which encoder is beside which; where it does not, it is `<run>-untrained`.
+    beside several. `twins` says which encoder is beside which; where it does not, it is `<run>-untrained`. `figures`
+    are the metrics of each task that lead; of a protocol that has none of them, all do.
 
     Raises:
         UserError: columns are not those of `RESULT_COLUMNS`, or a number is not one.
@@ -75,18 +93,39 @@ def read_results(path: Path, twins: Mapping[str, str] = NO_TWINS) -> list[Score]
             key = (row["run"], row["task"], row["protocol"], row["metric"])
             values[key].append(_numbers(row, path, number))
     means = {key: statistics.fmean(row.value for row in rows) for key, rows in values.items()}
+    has_figure = {key[:3] for key in values if key[3] in figures.get(key[1], USUAL)}
+
+    def leads(key: Key) -> bool:
+        return key[3] in figures.get(key[1], USUAL) or key[:3] not in has_figure
+
     return [
-        _score(key, values[key], means, twins.get(key[0], key[0] + TWIN))
-        for key in sorted(values, key=_order)
+        _score(key, values[key], means, twins.get(key[0], key[0] + TWIN), leads(key))
+        for key in sorted(values, key=lambda key: _order(key, figures.get(key[1], USUAL)))
         if not key[0].endswith(TWIN) or (key[0].removesuffix(TWIN), *key[1:]) not in values
     ]
 
 
-def _order(key: Key) -> tuple[object, ...]:
-    """Sort numbers in a protocol's name as numbers (knn20 before knn200), and top1 before other metrics."""
+def metric_text(metric: str) -> str:
+    """Return a metric's name for readers."""
+    words = METRIC_TEXTS.get(metric, metric.replace("_", " "))
+    return re.sub(r"\bap(?=\d|\b)", "AP", words)
+
+
+def _order(key: Key, figures: Sequence[str]) -> tuple[object, ...]:
+    """Sort numbers in a protocol's name as numbers (knn20 before knn200), and the task's figures first."""
     run, task, protocol, metric = key
     pieces = [(piece.isdecimal(), int(piece) if piece.isdecimal() else piece) for piece in re.split(r"(\d+)", protocol)]
-    return run, task, pieces, metric != "top1", metric
+    place = figures.index(metric) if metric in figures else len(figures)
+    return run, task, _rank(protocol), pieces, place, metric != "top1", metric
+
+
+def _rank(protocol: str) -> int:
+    """Return the place of a protocol's family: what readers look for first, fine-tuned ones, the rest."""
+    for families, start in ((FIRST, 0), (LAST, len(FIRST) + 1)):
+        for place, family in enumerate(families):
+            if protocol.startswith(family):
+                return start + place
+    return len(FIRST)
 
 
 def _numbers(row: dict[str, str], path: Path, number: int) -> Numbers:
@@ -107,7 +146,7 @@ def _numbers(row: dict[str, str], path: Path, number: int) -> Numbers:
     return found
 
 
-def _score(key: Key, rows: list[Numbers], means: dict[Key, float], beside: str) -> Score:
+def _score(key: Key, rows: list[Numbers], means: dict[Key, float], beside: str, leads: bool) -> Score:
     run, task, protocol, metric = key
     spread = statistics.stdev(row.value for row in rows) if len(rows) > 1 else rows[0].sd
     return Score(
@@ -122,4 +161,5 @@ def _score(key: Key, rows: list[Numbers], means: dict[Key, float], beside: str) 
         chance=rows[0].chance,
         repeats=rows[0].repeats if len(rows) == 1 else 0,
         twin=means.get((beside, task, protocol, metric)),
+        leads=leads,
     )

@@ -26,6 +26,7 @@ class WriteReportSettings(Settings):
         dict[str, str], ...
     ]  # encoders not trained here: name, encoder, source, checkpoint (of PASS, or "")
     twins: dict[str, str]  # encoder → the untrained or random one beside it
+    figures: dict[str, tuple[str, ...]]  # task → the metrics that the field reports of it, which lead
     finetuned: tuple[str, ...]  # protocols that train the whole network
     review_pages: str  # address of the list of pages for reviewers, as seen from the report; "" when there are none
     rules: tuple[dict[str, str], ...]  # name, reason, drop, review: in the order of the config

@@ -23,13 +23,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from scripts.lib.errors import UserError
-from scripts.lib.files import replacing, table_of, write_table
+from scripts.lib.files import read_tables, replacing, table_of, write_table
 from scripts.lib.flags import input_file, output_file
 from scripts.lib.identity import shard_of
 from scripts.lib.images import EXTENSIONS, sniff_format
 from scripts.lib.recipe import read_recipe
 from scripts.lib.step import run_step, step_parser
-from scripts.lib.tables import SHARD_INDEX
+from scripts.lib.tables import SELECTION, SHARD_INDEX
 from scripts.lib.tars import TarReader, TarWriter
 from scripts.shard.published_file import published
 from scripts.shard.settings import EmbeddedMetadata, WriteShardsSettings
@@ -186,7 +186,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = step_parser(__doc__)
     parser.add_argument("--recipe", required=True, help="WriteShardsSettings as JSON")
     parser.add_argument("--shard", required=True, help="name of the shard, five digits")
-    parser.add_argument("--selection", required=True, type=input_file)
+    parser.add_argument("--selections", nargs="*", default=[], type=input_file, help="tables of select of these parts")
     parser.add_argument(
         "--tars", nargs="*", default=[], type=input_file, help="tars of the parts that overlap the shard"
     )
@@ -200,11 +200,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     if len(flags.tars) != len(flags.statuses):
         raise UserError(f"--tars names {len(flags.tars)} files and --statuses {len(flags.statuses)}; they go in pairs")
 
-    selection = pq.read_table(
-        flags.selection, columns=[*ROW_KEY, "keep", "sha256"], filters=pc.field("keep"), memory_map=True
-    )
+    columns = [*ROW_KEY, "keep", "sha256"]
+    selection = read_tables(flags.selections, SELECTION, columns=columns, filters=pc.field("keep"))
     rows = choose(selection, flags.shard, settings.count)
-    LOG.info("%d images are kept, %d of them belong to shard %s", selection.num_rows, len(rows), flags.shard)
+    LOG.info(
+        "%d images of these parts are kept, %d of them belong to shard %s", selection.num_rows, len(rows), flags.shard
+    )
     wanted = {item.key for item in rows}
     places: dict[RowKey, Stored] = {}
     for tar, status in zip(flags.tars, flags.statuses, strict=True):

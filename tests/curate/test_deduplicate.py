@@ -17,8 +17,10 @@ from PIL import Image
 from scripts.curate import deduplicate
 from scripts.curate.measure_image import measure_image
 from scripts.curate.settings import DeduplicateSettings, InspectImagesSettings
+from scripts.lib.duplicate_table import check_clusters
 from scripts.lib.errors import UserError
 from scripts.lib.files import table_of, write_table
+from scripts.lib.identity import part_names, part_of
 from scripts.lib.perceptual_hash import orientations, oriented_hashes
 from scripts.lib.recipe import write_recipe
 from scripts.lib.tables import DUPLICATES, INSPECTIONS
@@ -241,3 +243,23 @@ def changed(content: bytes, change: str) -> bytes:
     target = io.BytesIO()
     image.save(target, "JPEG", quality=quality)
     return target.getvalue()
+
+
+def test_a_part_has_the_whole_clusters_of_its_images(tmp_path: Path) -> None:
+    names = [f"image{index:02d}" for index in range(13)]
+    rows = [image(name, 0, sha256=f"{index // 3:064x}") for index, name in enumerate(names)]
+    run(tmp_path, rows, near_distance=0)
+    parts = [tmp_path / "parts" / f"{part}.parquet" for part in part_names(2)]
+    recipe = write_recipe(SETTINGS.model_copy(update={"near_distance": 0}))
+    tables = ["--inspections", str(tmp_path / "0.parquet"), "--out", str(tmp_path / "out.parquet")]
+    deduplicate.main(["--recipe", recipe, *tables, "--parts", *map(str, parts)])
+    whole = pq.read_table(tmp_path / "out.parquet").to_pylist()
+    assert len(whole) == 12 and len({row["cluster"] for row in whole}) == 4
+    kept_out = 0
+    for path in parts:
+        found = pq.read_table(path, schema=DUPLICATES)
+        check_clusters(found, str(path))
+        touched = {row["cluster"] for row in whole if part_of(row["image_id"], 2) == path.stem}
+        assert found.to_pylist() == [row for row in whole if row["cluster"] in touched]
+        kept_out += 4 - len(touched)
+    assert kept_out

@@ -24,7 +24,7 @@ from scripts.lib.recipe import write_recipe
 from scripts.lib.tables import DOWNLOADS
 from scripts.lib.tars import TarWriter
 from tests.conftest import ROOT
-from tests.curate.test_decode_guard import LIMITS, encoded, slow_jpeg
+from tests.curate.decoding import LIMITS, encoded, slow_jpeg
 from tests.lib.test_perceptual_hash import picture
 from tests.wiring.test_config import merged
 

@@ -17,7 +17,7 @@ from scripts.lib.files import table_of, write_table
 from scripts.lib.recipe import write_recipe
 from scripts.lib.tables import DOWNLOADS, INSPECTIONS
 from scripts.lib.tars import TarWriter
-from tests.curate.test_decode_guard import encoded
+from tests.curate.decoding import encoded
 from tests.lib.test_perceptual_hash import picture
 
 LIMITS = InspectImagesSettings(

@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 
 from scripts.curate.measure_image import Measurement, measure_image
 from scripts.lib.images import TURNS, open_image, to_rgb
-from tests.curate.test_decode_guard import LIMITS, encoded
+from tests.curate.decoding import LIMITS, encoded
 from tests.lib.made_embedded import (
     exif_block,
     exif_segment,

@@ -1,67 +1,19 @@
-"""yfcc100m: every line or record becomes one row, whatever it holds; and what compression does to lines."""
+"""yfcc100m: every line or record becomes one row, whatever it holds."""
 
 from __future__ import annotations
 
-import bz2
-import gzip
-import io
-import os
 import sqlite3
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
-import zstandard
 
 from scripts.curate.rows import CandidateRow, RejectedRow
-from scripts.curate.settings import Licence, MetadataFile, TarStore, YfccSource
-from scripts.curate.sources import lines, yfcc100m, yfcc_row
+from scripts.curate.sources import yfcc100m, yfcc_row
 from scripts.lib.errors import UserError
 from scripts.lib.identity import yfcc_key
-
-YFCC = YfccSource(name="yfcc", kind="yfcc100m", files=(MetadataFile(path=""),), stores=(TarStore(tar=""),))
-URL = "http://farm1.staticflickr.com/59/159974628_7b9dd1d7e5.jpg"
-KEY = "b66a26f0429984976a496a44812eb6"  # published with that address (Multimedia Commons)
-RECORD = {
-    "photoid": "159974628",
-    "uid": "12345678@N00",
-    "unickname": "Stef+Noble",
-    "datetaken": "2006-05-31 21:07:00.0",
-    "dateuploaded": "1150000000",
-    "capturedevice": "Canon%2FEOS",
-    "title": "A+%26+B%0Aline+two",
-    "longitude": "-1.25",
-    "latitude": "51.75",
-    "accuracy": "16",
-    "pageurl": "http://www.flickr.com/photos/12345678@N00/159974628/",
-    "downloadurl": URL,
-    "licensename": "Attribution License",
-    "licenseurl": "http://creativecommons.org/licenses/by/2.0/",
-    "ext": "jpg",
-    "marker": "0",
-}
-
-
-def line(columns: tuple[str, ...] = yfcc_row.COLUMNS_25, **changes: str) -> bytes:
-    record = {"line": "1", "hash": KEY, **RECORD, **changes}
-    return "\t".join(record.get(name, "") for name in columns).encode()
-
-
-def read(
-    path: Path, *records: bytes, licences: tuple[Licence, ...] = ("CC-BY-2.0",)
-) -> list[CandidateRow | RejectedRow]:
-    if records:
-        path.write_bytes(b"".join(record + b"\n" for record in records))
-    return list(yfcc100m.read_rows(YFCC, "yfcc-000", path, None, licences))
-
-
-def lines_in(path: Path) -> list[bytes | None]:
-    return list(lines.lines_of(lines.read_blocks(path, "it", 1, lines.Position())))
-
-
-# ---- yfcc100m
+from tests.curate.made_yfcc import KEY, RECORD, URL, YFCC, line, read
 
 
 def test_both_layouts_give_the_same_candidate(tmp_path: Path):
@@ -86,32 +38,6 @@ def test_both_layouts_give_the_same_candidate(tmp_path: Path):
         longitude=-1.25,
         capture_device="Canon/EOS",
     )
-
-
-def compressed_by_zstd_in_two_frames(content: bytes) -> bytes:
-    half = len(content) // 2
-    return zstandard.compress(content[:half]) + zstandard.compress(content[half:])
-
-
-@pytest.mark.parametrize(
-    "pack", [bytes, gzip.compress, bz2.compress, zstandard.compress, compressed_by_zstd_in_two_frames]
-)
-def test_compressed_text_is_known_by_its_bytes_not_its_name(tmp_path: Path, pack: Callable[[bytes], bytes]):
-    path = tmp_path / "metadata"
-    path.write_bytes(pack(b"\n".join(line(photoid=str(number)) for number in range(1, 500)) + b"\n"))
-    assert [row.photo_id for row in read(path)] == [str(number) for number in range(1, 500)]
-
-
-@pytest.mark.parametrize("threads", [1, 2])
-@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, zstandard.compress])
-def test_compressed_text_that_ends_early_is_an_error_not_a_shorter_file(
-    tmp_path: Path, pack: Callable[[bytes], bytes], threads: int
-):
-    path = tmp_path / "metadata"
-    content = pack(b"\n".join(line(photoid=str(number), title=os.urandom(40).hex()) for number in range(5000)))
-    path.write_bytes(content[: len(content) // 2])
-    with pytest.raises(UserError, match=r"damaged or incomplete.*Bring it again"):
-        list(yfcc100m.read_batches(YFCC, "yfcc-000", path, ("CC-BY-2.0",), threads))
 
 
 def test_sqlite_gives_the_same_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -230,28 +156,6 @@ def test_errors_that_name_the_file_and_what_to_do(tmp_path: Path):
         read(tmp_path / "empty")
     with pytest.raises(UserError, match=r"is not YFCC100M metadata.*have 2, 1"):
         read(tmp_path / "other", b"a\tb", b"c")
-
-
-@pytest.mark.parametrize("block", [1, 500, 10_000])
-def test_a_line_without_end_does_not_fill_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: int):
-    monkeypatch.setattr(lines, "MAX_LINE_BYTES", 1000)
-    monkeypatch.setattr(lines, "CHUNK_BYTES", 300)
-    monkeypatch.setattr(lines, "BLOCK_BYTES", block)
-    path = tmp_path / "metadata"
-    path.write_bytes(b"ab\n" + b"x" * 5000 + b"\nlast\n" + b"y" * 1000 + b"\n" + b"z" * 2000)
-    assert lines_in(path) == [b"ab", None, b"last", b"y" * 1000, None]
-
-
-@pytest.mark.parametrize("chunk", [1, 2, 3, 7, 1000])
-@pytest.mark.parametrize("block", [1, 4, 1000])
-def test_lines_do_not_depend_on_where_chunks_end(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunk: int, block: int
-):
-    monkeypatch.setattr(lines, "CHUNK_BYTES", chunk)
-    monkeypatch.setattr(lines, "BLOCK_BYTES", block)
-    content = b"one\n\ntwo\r\n\n\nthree \xff\n"
-    (tmp_path / "text").write_bytes(content)
-    assert lines_in(tmp_path / "text") == [part.rstrip(b"\n") for part in io.BytesIO(content)]
 
 
 def test_real_rows_of_the_old_layout(shared: Path):

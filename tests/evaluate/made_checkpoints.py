@@ -90,3 +90,9 @@ def imported(
     arguments = ["--recipe", recipe, f"--weights={weights}", *more, "--out", str(folder / "encoder.safetensors")]
     import_encoder.main(arguments)
     return load_encoder(folder / "encoder.safetensors")
+
+
+def same_features(one: nn.Module, other: nn.Module, size: int) -> None:
+    with torch.inference_mode():
+        expected, found = one(pictures(size)), other(pictures(size))
+    assert expected.std() > 0 and (expected - found).abs().max() <= 1e-6 * expected.abs().max()

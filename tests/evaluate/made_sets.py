@@ -106,8 +106,8 @@ def places205(root: Path) -> None:
 
 
 def voc(root: Path, classes: tuple[str, ...], year: str = "2007", train: str = "trainval", test: str = "test") -> None:
-    """Image 1 has a cat and a dog, 2 a dog, 3 a difficult cat alone, and in test 4 has a cat."""
-    shown = {"cat": {"1": 1, "3": 0, "4": 1}, "dog": {"1": 1, "2": 1}}
+    """Image 1 has a cat and a dog, 2 a dog, 3 a difficult cat alone, and in test 4 has a cat and a difficult dog."""
+    shown = {"cat": {"1": 1, "3": 0, "4": 1}, "dog": {"1": 1, "2": 1, "4": 0}}
     for split, images in ((train, "123"), (test, "4")):
         for label in classes:
             # two blanks before a positive number, as published

@@ -222,9 +222,9 @@ def test_augmented_views_have_the_official_boxes():
 
 def test_several_labels_reach_the_features(tmp_path: Path):
     rows = [
-        {"split": "train", "label": 0, "accepted": [0, 2]},
-        {"split": "train", "label": 1, "accepted": [1]},
-        {"split": "test", "label": 2, "accepted": [2]},
+        {"split": "train", "label": 0, "accepted": [0, 2], "ignored": []},
+        {"split": "train", "label": 1, "accepted": [1], "ignored": []},
+        {"split": "test", "label": 2, "accepted": [2], "ignored": []},
     ]
     tensors, several = embed.label_tensors(rows, 3)
     assert several and tensors["train_accepted"].tolist() == [[True, False, True], [False, True, False]]
@@ -301,6 +301,7 @@ def test_what_features_say_of_themselves():
             "offset": -1,
             "size": 0,
             "accepted": all_,
+            "ignored": [],
         }
         for n, (split, label, name, all_) in enumerate(
             [("train", 0, "cat", [0, 2]), ("train", 1, "dog", [1]), ("test", 1, "dog", [0, 1])]

@@ -14,16 +14,17 @@ import pytest
 import torch
 from sklearn.linear_model import LogisticRegression as Reference
 
-from scripts.evaluate import cluster, few_shot, knn, linear_probe, linear_svm, low_shot, sgd_probe
+from scripts.evaluate import cluster, few_shot, knn, linear_probe, linear_svm, low_shot, rank_me, sgd_probe
 from scripts.evaluate.cluster import cluster_rows
 from scripts.evaluate.features import Features
 from scripts.evaluate.holdout import held_out
 from scripts.evaluate.protocol import Answer, Given, given_of, score_answer
 from scripts.evaluate.scores import top1
-from scripts.evaluate.settings_protocols import LinearProbeSettings, SgdProbeSettings
+from scripts.evaluate.settings import PROTOCOLS as WITH_SETTINGS
+from scripts.evaluate.settings_protocols import LinearProbeSettings, RankMeSettings, SgdProbeSettings
 from scripts.lib.tables import RESULT_COLUMNS
 from tests.evaluate import test_cluster, test_few_shot, test_linear_svm, test_low_shot, test_sgd_probe
-from tests.evaluate.made import made_features, run_main
+from tests.evaluate.made import made_features, run_main, several_labels
 from tests.evaluate.test_knn import votes
 
 PROBE = LinearProbeSettings(
@@ -158,6 +159,34 @@ def test_shuffled_labels_give_chance(name: str, shuffled: Features):
             assert abs(float(row["value"]) - float(row["chance"])) < 4.2, row
     mean = np.mean([top1(answer.predicted, shuffled.test_labels) for answer in answers])
     assert abs(mean - 20) < 3
+
+
+def test_every_frozen_protocol_is_tried_with_shuffled_labels(shuffled: Features):
+    tried_below = {"few_shot", "rank_me"}  # episodes have rows of their own; RankMe sees no label
+    assert set(PROTOCOLS) | tried_below == set(WITH_SETTINGS)
+
+
+def test_rank_me_sees_no_label(tmp_path: Path, shuffled: Features):
+    settings = RankMeSettings(tasks=None, max_images=200, seed=0)
+    others = replace(shuffled, train_labels=shuffled.train_labels[::-1], test_labels=shuffled.test_labels[::-1])
+    rows = [
+        run_main(rank_me, tmp_path / name, each, settings, predictions=False)[0]
+        for name, each in (("a", shuffled), ("b", others))
+    ]
+    assert [row["value"] for row in rows[0]] == [row["value"] for row in rows[1]]
+
+
+@pytest.mark.parametrize("name", ["knn", "linear_svm"])
+def test_shuffled_labels_give_chance_where_images_have_several(name: str):
+    features = several_labels(400, 1500)
+    random = np.random.default_rng(6)
+    mixed = {split: random.permutation(each) for split, each in features.extras.items()}
+    protocol, settings = PROTOCOLS[name]
+    features = replace(features, extras=mixed)
+    for answer in protocol(given_of(features, "toy"), settings):
+        for cells in score_answer(answer, features, "r", "toy"):
+            row = dict(zip(RESULT_COLUMNS, cells, strict=True))
+            assert row["metric"].startswith("map_") and abs(float(row["value"]) - float(row["chance"])) < 4, row
 
 
 def test_shuffled_labels_give_chance_in_episodes(tmp_path: Path, shuffled: Features):

@@ -12,8 +12,9 @@ from scripts.evaluate import linear_svm
 from scripts.evaluate.few_shot import unit_rows
 from scripts.evaluate.linear_svm import choose_cost, fold_numbers, svm_answers
 from scripts.evaluate.protocol import given_of
-from scripts.evaluate.ranking import area_ap, eleven_point_ap
+from scripts.evaluate.ranking import area_ap, eleven_point_ap, ranking_rows
 from scripts.evaluate.settings_protocols import LinearSvmSettings
+from scripts.lib.tables import RESULT_COLUMNS
 from tests.evaluate.made import made_features, run_main, several_labels
 
 SETTINGS = LinearSvmSettings(
@@ -50,6 +51,22 @@ def test_average_precision_by_hand():
     assert area_ap(scores, truth) == pytest.approx(0.5 * 1 + 0.5 * 2 / 3)
     assert eleven_point_ap(scores, truth) == pytest.approx((6 * 1 + 5 * 2 / 3) / 11)
     assert area_ap(np.zeros(4), truth) == eleven_point_ap(np.zeros(4), truth) == 0.5  # its share: chance
+
+
+def test_a_difficult_object_is_ignored_and_neither_right_nor_wrong():
+    """As VOC's devkit: an image with nothing but difficult objects of a class is not in the ranking of that class."""
+    scores = np.array([[0.9, 0.1], [0.8, 0.2], [0.7, 0.3], [0.6, 0.4]])
+    accepted = np.array([[True, False], [False, True], [True, False], [False, True]])
+    ignored = np.array([[False, False], [True, False], [False, False], [False, True]])  # the last: also one that is not
+
+    def value(mask: np.ndarray | None) -> float:
+        row = next(iter(ranking_rows(("r", "t", "p", ""), scores, accepted, mask)))
+        return float(dict(zip(RESULT_COLUMNS, row, strict=True))["value"])
+
+    whole = (0.5 * 1 + 0.5 * 2 / 3 + 0.5 * 1 + 0.5 * 2 / 3) / 2
+    assert value(None) == pytest.approx(100 * whole, abs=1e-3)
+    # Without the second image the ranking of class 0 is perfect; class 1 has an easy object too, so counts.
+    assert value(ignored) == pytest.approx(100 * (1 + 0.5 * 1 + 0.5 * 2 / 3) / 2, abs=1e-3)
 
 
 def test_folds_are_stratified():

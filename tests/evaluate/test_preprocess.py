@@ -14,8 +14,9 @@ from torchvision.transforms import InterpolationMode, v2
 from scripts.evaluate import import_encoder, knn
 from scripts.evaluate.features import load_features
 from scripts.evaluate.preprocess import as_shown, interpolation_of
-from scripts.evaluate.settings import ListTaskSettings, Preprocess, Task
+from scripts.evaluate.settings import ListTaskSettings, Preprocess
 from scripts.evaluate.settings_protocols import KnnSettings
+from scripts.evaluate.settings_tasks import Task
 from scripts.lib.encoders import build_encoder, load_encoder, save_encoder
 from scripts.lib.errors import UserError
 from scripts.lib.images import centre_view, decode_image

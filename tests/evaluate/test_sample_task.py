@@ -40,7 +40,7 @@ def listed(classes: int = 6, train: int = 5, test: int = 4, accepted: list[int] 
                     "label": label,
                     "class_name": f"c{label}",
                 }
-                rows.append({**row, "offset": -1, "size": 9, "accepted": accepted or [label]})
+                rows.append({**row, "offset": -1, "size": 9, "accepted": accepted or [label], "ignored": []})
     return table_of(rows, TASK_ITEMS)
 
 

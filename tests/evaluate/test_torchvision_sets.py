@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,12 @@ import pytest
 from pydantic import ValidationError
 from torchvision import datasets
 
+from scripts.evaluate.embed import label_tensors
 from scripts.evaluate.items import Item
-from scripts.evaluate.layouts.several import VOC_CLASSES
 from scripts.evaluate.list_task import list_task
-from scripts.evaluate.settings import TorchvisionTask
+from scripts.evaluate.settings_tasks import TorchvisionTask
 from scripts.evaluate.tasks import torchvision
+from scripts.evaluate.voc_classes import VOC_CLASSES
 from scripts.lib.errors import UserError
 from tests.evaluate import made_sets
 from tests.evaluate.test_list_task import HALF, settings_of
@@ -170,14 +172,47 @@ def test_a_pickle_that_asks_for_more_than_arrays_is_refused(tmp_path: Path, monk
 
 def test_voc_has_several_labels(tmp_path: Path) -> None:
     made_sets.voc(tmp_path, VOC_CLASSES)
-    rows = rows_of("voc2007", tmp_path)  # the difficult cat of 000003 leaves that image without a label
-    assert [(row["split"], Path(row["name"]).name, row["class_name"], row["accepted"]) for row in rows] == [
-        ("test", "000004.jpg", "cat", [0]),
-        ("train", "000001.jpg", "cat", [0, 1]),
-        ("train", "000002.jpg", "dog", [1]),
+    rows = rows_of("voc2007", tmp_path)  # 000003 stays, as a picture without a dog of which the cats cannot be counted
+    assert [
+        (row["split"], Path(row["name"]).name, row["class_name"], row["accepted"], row["ignored"]) for row in rows
+    ] == [
+        ("test", "000004.jpg", "cat", [0], [1]),
+        ("train", "000001.jpg", "cat", [0, 1], []),
+        ("train", "000003.jpg", "cat", [], [0]),
+        ("train", "000002.jpg", "dog", [1], []),
     ]
+    tensors, several = label_tensors(rows, 2)
+    assert several and tensors["train_accepted"].tolist() == [[True, True], [False, False], [False, True]]
+    assert tensors["test_ignored"].tolist() == [[False, True]] and "train_ignored" not in tensors
     made_sets.voc(tmp_path, VOC_CLASSES, "2012", "train", "val")
-    assert len(rows_of("voc2012", tmp_path)) == 3
+    assert len(rows_of("voc2012", tmp_path)) == 4
+
+
+def test_the_field_draws_30_train_images_of_each_class_of_caltech101(tmp_path: Path) -> None:
+    made_sets.class_folders(tmp_path, "caltech101/101_ObjectCategories", ["ant"], 90)
+    made_sets.class_folders(tmp_path, "caltech101/101_ObjectCategories", ["yin_yang"], 35)
+    split = {"train_per_class": 30, "train_share": None, "test_per_class": 50, "seed": 0}
+
+    def counts(**changes: Any) -> Counter[tuple[str, str]]:
+        rows = rows_of("caltech101", tmp_path, {**split, **changes})
+        return Counter((row["split"], row["class_name"]) for row in rows)
+
+    assert counts() == {("train", "ant"): 30, ("test", "ant"): 50, ("train", "yin_yang"): 30, ("test", "yin_yang"): 5}
+    assert counts(test_per_class=None)["test", "ant"] == 60
+    names = [{row["name"] for row in rows_of("caltech101", tmp_path, {**split, **each}) if row["split"] == "train"}
+             for each in ({}, {"train_per_class": 10}, {"seed": 1})]  # fmt: skip
+    assert names[1] < names[0] != names[2]
+
+
+def test_eurosat_is_drawn_80_to_20_in_each_class(tmp_path: Path) -> None:
+    made_sets.class_folders(tmp_path, "eurosat/2750", ["Forest", "River"], 20)
+    split = {"train_per_class": None, "train_share": 0.8, "test_per_class": None, "seed": 0}
+    rows = rows_of("eurosat", tmp_path, split)
+    assert Counter((row["split"], row["class_name"]) for row in rows) == {
+        ("train", "Forest"): 16, ("test", "Forest"): 4, ("train", "River"): 16, ("test", "River"): 4,
+    }  # fmt: skip
+    with pytest.raises(ValidationError, match="give train_per_class"):
+        rows_of("eurosat", tmp_path, {**split, "train_per_class": 5})
 
 
 def test_coco_has_several_labels(tmp_path: Path) -> None:
@@ -211,6 +246,18 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
 def test_every_name_of_the_settings_has_a_layout() -> None:
     names = TorchvisionTask.model_fields["dataset"].annotation.__args__  # type: ignore[union-attr]
     assert sorted(names) == sorted(torchvision.LAYOUTS)
+
+
+def test_each_set_has_the_figure_that_the_field_reports() -> None:
+    found = {}
+    for dataset in torchvision.LAYOUTS:
+        test = HALF if dataset in ("caltech101", "eurosat") else None
+        found[dataset] = settings_of("torchvision", dataset=dataset, root="", test=test).task.figure
+    mean = dict.fromkeys(("caltech101", "fgvc_aircraft", "flowers102", "oxford_iiit_pet"), "mean_per_class")
+    several = {"voc2007": "map_11_point", "voc2012": "map_area", "coco2017": "map_area"}
+    assert found == {**dict.fromkeys(torchvision.LAYOUTS, "top1"), **mean, **several}
+    other = settings_of("torchvision", dataset="dtd", root="", test=None, metric="mean_per_class")
+    assert other.task.figure == "mean_per_class"
 
 
 @pytest.mark.parametrize(("dataset", "test"), [("dtd", HALF), ("eurosat", None)])

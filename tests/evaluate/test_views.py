@@ -11,7 +11,7 @@ from PIL import Image
 from torchvision.transforms import v2
 
 from scripts.evaluate.items import Item
-from scripts.evaluate.settings import FractalTask
+from scripts.evaluate.settings_tasks import FractalTask
 from scripts.evaluate.views import ahead, load_pixels
 from scripts.lib.errors import UserError
 from scripts.lib.images import centre_view

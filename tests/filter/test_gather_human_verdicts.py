@@ -10,6 +10,7 @@ from scripts.filter.gather_human_verdicts import main
 from scripts.filter.human_verdicts import HumanVerdict, read_human_verdicts
 from scripts.lib.errors import UserError
 from scripts.lib.human_figures import ReviewFigures, read_figures
+from scripts.lib.identity import part_names, part_of
 from scripts.lib.tables import CANDIDATES
 from tests.filter.made import candidate, save
 
@@ -24,6 +25,16 @@ def gathered(folder: Path, human: Path | None, audit: Path | None, ids: str = "a
     flags = [f"--human-verdicts={human or ''}", f"--audit-verdicts={audit or ''}", "--candidates", *tables]
     main([*flags, "--out", str(folder / "out.csv"), "--figures", str(folder / "out.json")])
     return read_figures(ReviewFigures, folder / "out.json")
+
+
+def test_a_row_is_in_the_table_of_its_part_alone(tmp_path: Path):
+    human = csv(tmp_path / "human.csv", "a,keep,Ann\nb,drop,Ann\nc,drop,Ann\nd,drop,Ann\nx,drop,Ann\n")
+    parts = {part: tmp_path / "parts" / f"{part}.csv" for part in part_names(2)}
+    flags = [f"--human-verdicts={human}", "--audit-verdicts=", "--out", str(tmp_path / "out.csv")]
+    main([*flags, "--figures", str(tmp_path / "out.json"), "--parts", *map(str, parts.values())])
+    found = {part: list(read_human_verdicts(path)) for part, path in parts.items()}
+    assert found == {part: [name for name in "abcdx" if part_of(name, 2) == part] for part in parts}
+    assert max(map(len, found.values())) < 5
 
 
 def csv(path: Path, rows: str) -> Path:

@@ -1,10 +1,9 @@
+"""One verdict and the first reason for each image."""
+
 from __future__ import annotations
 
-import json
 import logging
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -12,86 +11,8 @@ import pytest
 
 from scripts.filter.judge import main
 from scripts.filter.rules import at_least
-from scripts.lib.errors import UserError
-from scripts.lib.tables import CANDIDATES, DETECTIONS, DOWNLOADS, DUPLICATES, INSPECTIONS, VERDICTS
-from tests.filter.made import candidate, counted, detection, download, duplicate, inspection, save
-
-EMBEDDED = {"max_face_regions": 0, "max_thumbnail_distance": 8}
-
-
-def rules(fa: dict[str, float], people: dict[str, float], **reviews: dict[str, float]) -> list[dict[str, Any]]:
-    return [
-        {"name": reason, "reason": reason, "combine": "any", "drop": drop, "review": reviews.get(reason, {})}
-        for reason, drop in (("face", fa), ("person", people))
-    ]
-
-
-RECIPE = {
-    "min_side": 64,
-    "min_colour_std": 1.0,
-    "embedded": EMBEDDED,
-    "suspicious_from": None,
-    "rules": rules({"fa": 0.5}, {"pa": 0.7, "pb": 0.3}),
-}
-
-
-class Case:
-    """A part whose images are all clean until a test says otherwise."""
-
-    def __init__(self, folder: Path, *image_ids: str) -> None:
-        self.folder = folder
-        self.candidates = [candidate(image_id, row=index) for index, image_id in enumerate(image_ids)]
-        self.status = {image_id: download(image_id, row=index) for index, image_id in enumerate(image_ids)}
-        self.inspections = {image_id: inspection(image_id) for image_id in image_ids}
-        self.duplicates: list[dict[str, Any]] = []
-        self.scores = {
-            name: {image_id: detection(image_id, 0.1) for image_id in image_ids} for name in ("fa", "pa", "pb")
-        }
-        self.human = ""
-        self.recipe: dict[str, Any] = RECIPE
-
-    def score(self, image_id: str, **scores: float) -> None:
-        for name, score in scores.items():
-            self.scores[name][image_id] = detection(image_id, score)
-
-    def no_bytes(self, image_id: str, reason: str, detail: str) -> None:
-        self.status[image_id].update(reason=reason, detail=detail)
-        self._forget(image_id, self.inspections, *self.scores.values())
-
-    def undecodable(self, image_id: str, detail: str) -> None:
-        self.inspections[image_id].update(reason="undecodable", detail=detail, width=0, height=0)
-        self._forget(image_id, *self.scores.values())
-
-    @staticmethod
-    def _forget(image_id: str, *tables: dict[str, dict[str, Any]]) -> None:
-        for table in tables:
-            del table[image_id]
-
-    def arguments(self) -> list[str]:
-        folder = self.folder
-        other = [candidate("elsewhere", part="1")]
-        tables = {
-            name: save(folder / name / "0.parquet", rows.values(), DETECTIONS) for name, rows in self.scores.items()
-        }
-        human = folder / "verdicts.csv"
-        if self.human:
-            human.write_text("image_id,verdict,reviewer\n" + self.human)
-        return [
-            *("--recipe", json.dumps(self.recipe), "--part", "0"),
-            *("--candidates", save(folder / "made-000.parquet", self.candidates + other, CANDIDATES)),
-            *("--status", save(folder / "status.parquet", self.status.values(), DOWNLOADS)),
-            *("--inspection", save(folder / "inspection.parquet", self.inspections.values(), INSPECTIONS)),
-            *("--duplicates", save(folder / "duplicates.parquet", counted(self.duplicates), DUPLICATES)),
-            *("--faces", tables["fa"], "--people", tables["pa"], tables["pb"]),
-            *("--human-verdicts", str(human) if self.human else "", "--out", str(folder / "out.parquet")),
-        ]
-
-    def judge(self) -> dict[str, tuple[str, str]]:
-        main(self.arguments())
-        table = pq.read_table(self.folder / "out.parquet")
-        assert table.schema.equals(VERDICTS)
-        assert table["row"].to_pylist() == [row["row"] for row in self.status.values()]
-        return {row["image_id"]: (row["reason"], row["evidence"]) for row in table.to_pylist()}
+from tests.filter.judge_case import RECIPE, Case, rules
+from tests.filter.made import candidate, detection, download, duplicate
 
 
 def test_one_image_for_each_reason(tmp_path: Path, caplog: pytest.LogCaptureFixture):
@@ -238,62 +159,6 @@ def test_a_committee_weighs_scores_and_the_size_of_the_best_box(tmp_path: Path):
     }
 
 
-def _nothing(case: Case) -> None:
-    for image_id in case.scores["fa"]:
-        case.score(image_id, fa=0.0)
-
-
-def _never_enough(case: Case) -> None:
-    for image_id in case.scores["fa"]:
-        case.score(image_id, fa=0.4999)
-
-
-def _always(case: Case) -> None:
-    for image_id in case.scores["pb"]:
-        case.score(image_id, pb=0.31)
-
-
-@pytest.mark.parametrize(
-    ("spoil", "message"),
-    [
-        (
-            _nothing,
-            r"detector fa \(\S+/fa/0\.parquet\) found nothing in any of 4 images.*weights.*colour order.*threshold",
-        ),
-        (_never_enough, r"detector fa \(.*gives none of 4 images its lowest threshold 0\.5 \(highest: 0\.500\)"),
-        (_always, r"detector pb \(.*gives each of 4 images 0\.3 or more \(lowest: 0\.310\)"),
-    ],
-)
-def test_what_no_collection_gives_stops_large_parts_and_warns_on_small_ones(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, spoil: Callable[[Case], None], message: str
-):
-    case = Case(tmp_path, *"abcd")
-    case.score("a", fa=0.9, pa=0.9)
-    case.score("b", pb=0.4)
-    case.recipe = {**RECIPE, "suspicious_from": 4}
-    case.judge()
-    assert not caplog.records
-    (tmp_path / "out.parquet").unlink()
-    spoil(case)
-    with pytest.raises(UserError, match=message):
-        case.judge()
-    assert not (tmp_path / "out.parquet").exists()
-    for limit in (5, None):
-        case.recipe = {**RECIPE, "suspicious_from": limit}
-        caplog.clear()
-        assert len(case.judge()) == 4
-        assert [record.levelname for record in caplog.records] == ["WARNING"]
-
-
-def test_failed_images_are_not_evidence_of_a_detector_that_finds_nothing(tmp_path: Path):
-    case = Case(tmp_path, *"abcd")
-    case.score("a", fa=0.9, pa=0.9)
-    for image_id in "bcd":
-        case.scores["fa"][image_id] = detection(image_id, reason="detector_failed", detail="x")
-    case.recipe = {**RECIPE, "suspicious_from": 2}
-    assert [reason for reason, _ in case.judge().values()] == ["face", *["detector_failed"] * 3]
-
-
 @pytest.mark.parametrize("threshold", [0.1, 0.3, 0.5, 0.7, 0.9, 1.0])
 def test_a_score_equal_to_the_threshold_drops_and_the_next_below_does_not(tmp_path: Path, threshold: float):
     below = float(np.nextafter(np.float32(threshold), np.float32(0)))
@@ -334,54 +199,3 @@ def test_equal_input_gives_equal_bytes(tmp_path: Path):
     first = (tmp_path / "out.parquet").read_bytes()
     case.judge()
     assert (tmp_path / "out.parquet").read_bytes() == first
-
-
-def _without_row(case: Case) -> None:
-    del case.scores["pb"]["a"]
-
-
-def _with_stranger(case: Case) -> None:
-    case.scores["fa"]["z"] = detection("z")
-
-
-def _without_inspection(case: Case) -> None:
-    del case.inspections["a"]
-
-
-def _without_status(case: Case) -> None:
-    del case.status["a"]
-
-
-def _unknown_detector(case: Case) -> None:
-    case.recipe = {**RECIPE, "rules": rules({"fa": 0.5, "fb": 0.5}, {"pa": 0.7, "pb": 0.3})}
-
-
-def _unasked_detector(case: Case) -> None:
-    case.recipe = {**RECIPE, "rules": rules({"fa": 0.5}, {"pa": 0.5})}
-
-
-@pytest.mark.parametrize(
-    ("spoil", "message"),
-    [
-        (_without_row, r"pb/0\.parquet does not fit .* 1 are missing or too many \(first: a\)"),
-        (_with_stranger, r"fa/0\.parquet does not fit .*first: z"),
-        (_without_inspection, r"inspection\.parquet does not fit .*first: a"),
-        (_without_status, r"1 rows where the part has 2 candidates .*'a', 'made', 'made-000', 0"),
-        (_unknown_detector, r"\['fa', 'fb', 'pa', 'pb'\].*\['fa', 'pa', 'pb'\]"),
-        (_unasked_detector, r"\['fa', 'pa'\].*\['fa', 'pa', 'pb'\]"),
-    ],
-)
-def test_tables_that_do_not_belong_together_are_named(tmp_path: Path, spoil: Callable[[Case], None], message: str):
-    case = Case(tmp_path, "a", "b")
-    spoil(case)
-    with pytest.raises(UserError, match=message):
-        case.judge()
-    assert not (tmp_path / "out.parquet").exists()
-
-
-def test_a_human_table_that_is_named_and_missing_is_an_error(tmp_path: Path):
-    case = Case(tmp_path, "a")
-    arguments = case.arguments()
-    arguments[arguments.index("--human-verdicts") + 1] = str(tmp_path / "absent.csv")
-    with pytest.raises(UserError, match=r"absent\.csv"):
-        main(arguments)

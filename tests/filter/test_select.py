@@ -65,8 +65,46 @@ def run(folder: Path, rows: dict[str, Any], shuffled: int | None = None) -> pa.T
             mine = [row for row in tables[name] if part_of(row["image_id"], 1) == part]
             flags.append(save(folder / name / f"{part}.parquet", mine, schema))
     out = folder / "select.parquet"
-    main(["--recipe", json.dumps(rows["recipe"]), *flags, "--out", str(out)])
+    parts = [str(folder / "select" / f"{part}.parquet") for part in "01"]
+    main(["--recipe", json.dumps(rows["recipe"]), *flags, "--out", str(out), "--parts", *parts])
     return pq.read_table(out)
+
+
+def test_the_tables_of_the_parts_are_the_table_of_all(tmp_path: Path):
+    whole = run(tmp_path, made(cap=20, target=40))
+    tables = {part: pq.read_table(tmp_path / "select" / f"{part}.parquet") for part in "01"}
+    assert pa.concat_tables(tables.values()).equals(whole)
+    for part, table in tables.items():
+        assert table.schema.equals(SELECTION) and set(table["part"].to_pylist()) == {part}
+
+
+def test_a_verdict_changes_the_table_of_its_part_alone(tmp_path: Path):
+    before, after = tmp_path / "before", tmp_path / "after"
+    run(before, made())
+    run(after, made(image010="person"))
+    same = {part: [(folder / "select" / f"{part}.parquet").read_bytes() for folder in (before, after)] for part in "01"}
+    assert {part for part, (old, new) in same.items() if old != new} == {part_of("image010", 1)}
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"), [(["0"], "--parts and --verdicts must name the same parts"), (["0", "2"], "--parts names 2")]
+)
+def test_tables_of_other_parts_are_refused(tmp_path: Path, parts: list[str], message: str):
+    run(tmp_path, made())
+    tables = ["--inspections", *(str(tmp_path / "inspections" / f"{part}.parquet") for part in "01")]
+    tables += ["--verdicts", *(str(tmp_path / "verdicts" / f"{part}.parquet") for part in "01")]
+    with pytest.raises(UserError, match=message):
+        main(
+            [
+                "--recipe",
+                json.dumps(made()["recipe"]),
+                *tables,
+                "--out",
+                "x",
+                "--parts",
+                *(f"{part}.p" for part in parts),
+            ]
+        )
 
 
 def test_one_row_for_each_candidate_in_order(tmp_path: Path, caplog: pytest.LogCaptureFixture):

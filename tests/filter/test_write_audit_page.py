@@ -46,7 +46,7 @@ def test_the_sample_is_shown_blind_in_the_order_of_the_draw(tmp_path: Path):
     assert pages[0]["name"] == "audit-7-1"
     text = (tmp_path / "write_audit_page/1.html").read_text()
     assert "a mirror" in text and "a licence plate" not in text
-    assert "<kbd>B</kbd></td>" not in text and "No person <kbd>K</kbd>" in text
+    assert "<kbd>B</kbd></th>" not in text and "No person <kbd>K</kbd>" in text
     assert "fewer images are kept than were asked for" in (tmp_path / "write_audit_page/3.html").read_text()
     assert json.loads((tmp_path / "write_audit_page/account.json").read_text()) == {
         "pages": {"1.html": 2, "2.html": 2, "3.html": 0}

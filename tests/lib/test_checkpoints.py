@@ -90,3 +90,14 @@ def test_digest_sees_every_bit_and_no_layout() -> None:
     assert content_digest([1, "1"]) != content_digest(["1", 1])
     for dtype in (torch.bfloat16, torch.bool, torch.int64):
         assert content_digest(torch.ones(3, dtype=dtype)) != content_digest(torch.zeros(3, dtype=dtype))
+
+
+def test_digests_that_the_caller_has_are_not_taken_again(tmp_path: Path) -> None:
+    digests = {"module": content_digest(state(1)["module"])}
+    save_checkpoint(tmp_path, "key", state(1), digests)
+    given = torch.load(tmp_path / LAST, weights_only=True)["digest"]
+    save_checkpoint(tmp_path, "key", state(1))
+    assert torch.load(tmp_path / LAST, weights_only=True)["digest"] == given
+    save_checkpoint(tmp_path, "key", state(2), digests)  # of another state
+    loaded = load_checkpoint(tmp_path, "key")
+    assert loaded is not None and loaded["step"] == 1

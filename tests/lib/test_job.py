@@ -150,8 +150,12 @@ def lose_record(place: Place) -> None:
     (place.folder / "records/sums/add/all.txt.json").write_text("{half of it")
 
 
+def move_aside(place: Place) -> None:
+    (place.folder / OUT).rename(place.folder / f"{OUT}.before")
+
+
 CHANGES = [change_recipe, change_code, change_environment, change_order, change_input, change_role]
-CHANGES += [damage_output, lose_output, lose_record]
+CHANGES += [damage_output, lose_output, lose_record, move_aside]
 
 
 @pytest.mark.parametrize("change", CHANGES, ids=[each.__name__ for each in CHANGES])

@@ -1,7 +1,8 @@
 """Run `train` several times in processes that are killed, asked to stop, or short of disk at given moments.
 
-`python -m tests.pretrain.lives '<JSON>'` takes a list of lives, and forks one process for each, one after the other;
-torch is loaded once and used only in the children. A life has `flags`, and may have
+`run_lives` takes a list of lives and returns what they logged. They are processes, one after the other, forked by a
+process of this module that loads torch once for all tests and uses it only in its children. A life has `flags`, and may
+have
 
     die_at      steps after which SIGKILL comes, in the middle of the next step: when the gradients are there and the
                 weights are not yet changed
@@ -20,10 +21,14 @@ import json
 import logging
 import os
 import resource
+import select
 import signal
+import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +40,35 @@ from scripts.lib import checkpoints
 from scripts.lib.errors import UserError
 from scripts.pretrain import machine, steps
 from scripts.pretrain.shard_images import ShardImages
+from tests.conftest import ROOT
 
 STOPPED = 1
+SECONDS = 1500  # for the lives of one test, on a machine with much else to do
+
+
+@cache
+def server() -> subprocess.Popen[str]:
+    """The process that forks the lives; it ends with its input, when the tests do."""
+    command = [sys.executable, "-m", "tests.pretrain.lives"]
+    return subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def run_lives(lives: list[dict[str, Any]]) -> str:
+    """Train once for each life, in a process of its own; return what was logged."""
+    served = server()
+    assert served.stdin is not None and served.stdout is not None
+    with tempfile.NamedTemporaryFile("r", suffix=".log") as log:
+        served.stdin.write(json.dumps({"lives": lives, "log": log.name}) + "\n")
+        served.stdin.flush()
+        answered, _, _ = select.select([served.stdout], [], [], SECONDS)
+        line = served.stdout.readline() if answered else ""
+        problem = json.loads(line) if line else "no answer from the process that forks them"
+        if not line:
+            served.kill()
+            server.cache_clear()
+        text = log.read()
+        assert problem == "", f"{problem}\n{text[-3000:]}"
+        return text
 
 
 def kill() -> None:
@@ -161,13 +193,28 @@ def expected_end(life: dict[str, Any]) -> int:
     return STOPPED if {"signal_at", "signal_loading", "end_in"} & life.keys() else 0
 
 
+def fork(life: dict[str, Any], log: str) -> int:
+    """Live in a child that writes to `log`; return how it ended."""
+    child = os.fork()
+    if child == 0:
+        written = os.open(log, os.O_WRONLY | os.O_APPEND)
+        os.dup2(written, 1)
+        os.dup2(written, 2)
+        live(life)
+        sys.exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def problem_of(lives: list[dict[str, Any]], log: str) -> str:
+    """Live all of `lives`, up to the first that ends as it should not; say which that was."""
+    for number, life in enumerate(lives):
+        status = fork(life, log)
+        if status != expected_end(life):
+            return f"life {number} ended with {status} where {expected_end(life)} was expected: {life}"
+    return ""
+
+
 if __name__ == "__main__":
     logging.basicConfig(stream=sys.stderr, level=logging.INFO)
-    for number, life in enumerate(json.loads(sys.argv[1])):
-        child = os.fork()
-        if child == 0:
-            live(life)
-            sys.exit(0)
-        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        if status != expected_end(life):
-            sys.exit(f"life {number} ended with {status} where {expected_end(life)} was expected: {life}")
+    while line := sys.stdin.readline():
+        print(json.dumps(problem_of(**json.loads(line))), flush=True)

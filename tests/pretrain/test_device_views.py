@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -27,8 +25,8 @@ from scripts.pretrain.backends.device import finish, pack
 from scripts.pretrain.multi_crop import MultiCrop, draw_crop_parameters
 from scripts.pretrain.settings_multicrop import CropGroup, MultiCropAugmentation
 from scripts.pretrain.train import load_run, main
-from tests.conftest import ROOT
 from tests.pretrain import made, made_multicrop
+from tests.pretrain.lives import run_lives
 from tests.pretrain.made_multicrop import CROP, SMALL
 from tests.pretrain.test_backends import distance, picture
 
@@ -181,10 +179,7 @@ def test_killed_and_continued_is_the_uninterrupted_run(shards: tuple[list[Path],
         {"flags": made.flags(shards, tmp_path / out, text), "die_at": die_at, "workers": workers}
         for out, die_at, workers in (("whole", None, 0), ("parts", 3, 2), ("parts", None, 2))
     ]
-    command = [sys.executable, "-m", "tests.pretrain.lives", json.dumps(lives)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
-    assert done.returncode == 0, done.stderr
-    assert done.stderr.count("continues after step 2 of 4") == 1
+    assert run_lives(lives).count("continues after step 2 of 4") == 1
     for name in ("encoder.safetensors", "metrics.csv"):
         assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "parts" / name).read_bytes()
 

@@ -18,10 +18,10 @@ from safetensors.torch import load_file
 
 from scripts.lib.checkpoints import save_checkpoint
 from scripts.lib.encoders import load_encoder
-from scripts.lib.errors import UserError
 from scripts.pretrain.shard_images import list_images
 from scripts.pretrain.train import load_run, main, run_key
 from tests.conftest import ROOT
+from tests.pretrain.lives import run_lives
 from tests.pretrain.made import RUNS, flags, make_shards, recipe
 
 Shards = tuple[list[Path], list[Path]]
@@ -51,11 +51,7 @@ def run_of(method: str) -> str:
 def live(arguments: list[str], deaths: list[int], workers: int | None = None) -> str:
     """Train once for each of `deaths`, which are steps, then to the end; return what was logged."""
     ends: list[int | None] = [*deaths, None]
-    lives = [{"flags": arguments, "die_at": die_at, "workers": workers} for die_at in ends]
-    command = [sys.executable, "-m", "tests.pretrain.lives", json.dumps(lives)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
-    assert done.returncode == 0, done.stderr
-    return done.stderr
+    return run_lives([{"flags": arguments, "die_at": die_at, "workers": workers} for die_at in ends])
 
 
 @pytest.fixture(scope="module")
@@ -173,10 +169,9 @@ def test_checkpoint_of_another_machine_is_continued_with_a_warning(shards: Shard
         {"flags": flags(shards, tmp_path, recipe(), threads), "die_at": die_at, "workers": 0}
         for threads, die_at in ((1, 5), (2, None))
     )
-    command = [sys.executable, "-m", "tests.pretrain.lives", json.dumps([one, two])]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600, check=True)
-    assert "continues after step 4 of 9" in done.stderr
-    assert "began on CPU, 1 threads and continues on CPU, 2 threads" in done.stderr
+    log = run_lives([one, two])
+    assert "continues after step 4 of 9" in log
+    assert "began on CPU, 1 threads and continues on CPU, 2 threads" in log
 
 
 def test_key_covers_recipe_and_images(shards: Shards, tmp_path: Path) -> None:
@@ -203,21 +198,6 @@ def test_loss_falls(tmp_path: Path) -> None:
     assert float(rows[-1][5]) > 0.6  # no collapse
 
 
-def test_too_few_images(tmp_path: Path) -> None:
-    shards = make_shards(tmp_path, 5)
-    text = r"run tiny has 5 images \(shards\), fewer than one batch: lower .*batch_size \(now 8\)"
-    with pytest.raises(UserError, match=text):
-        main(flags(shards, tmp_path / "out", recipe()))
-    assert not (tmp_path / "out").exists()
-
-
-def test_half_precision_needs_a_gpu(shards: Shards, tmp_path: Path) -> None:
-    if torch.cuda.is_available():
-        pytest.skip("this machine has a GPU")
-    with pytest.raises(UserError, match="precision fp16, which needs a GPU"):
-        main(flags(shards, tmp_path, recipe(precision="fp16")))
-
-
 @pytest.mark.parametrize("method", sorted(RUNS))
 def test_bf16_runs_on_a_cpu(shards: Shards, method: str, tmp_path: Path) -> None:
     main(flags(shards, tmp_path, recipe(method, precision="bf16", epochs=2)))
@@ -236,35 +216,3 @@ def test_compiled_networks_give_the_same_losses(shards: Shards, layout: str, tmp
         losses.append([float(row.split(",")[2]) for row in rows])
     assert losses[0] == pytest.approx(losses[1], rel=1e-3)
     load_encoder(tmp_path / "True" / "encoder.safetensors")
-
-
-@pytest.mark.parametrize("threads", [1, 2])
-def test_damaged_shard_is_one_paragraph(tmp_path: Path, threads: int) -> None:
-    """Also when it is a loader process that meets it."""
-    tars, indexes = make_shards(tmp_path / "shards", 16, count=1)
-    tars[0].write_bytes(b"\0" * tars[0].stat().st_size)
-    with pytest.raises(UserError) as caught:
-        main(flags((tars, indexes), tmp_path / "out", recipe(), threads))
-    assert str(caught.value).startswith("image ") and "Traceback" not in str(caught.value)
-    assert "Remake it" in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    "text", ["", "{}", '{"run":{"method":"nothing"}}', '{"run":{"method":"../x"}}', '{"run":{"method":3}}']
-)
-def test_recipe_without_a_method(text: str) -> None:
-    with pytest.raises(UserError, match="names no method"):
-        load_run(text)
-
-
-def test_recipe_with_an_unknown_key() -> None:
-    wrong = json.loads(recipe())
-    wrong["run"]["momentum"] = 0.9
-    with pytest.raises(UserError, match=r"run\.momentum: unknown key"):
-        load_run(json.dumps(wrong))
-
-
-def test_flags_of_the_other_kind_of_images(shards: Shards, tmp_path: Path) -> None:
-    for text, more in ((recipe(), ["--root", str(tmp_path)]), (recipe(images="other"), [])):
-        with pytest.raises(UserError, match="shards need --shards and --indexes, an image set needs --root"):
-            main([*flags(shards, tmp_path / "out", text), *more])

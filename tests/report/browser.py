@@ -31,6 +31,7 @@ FLAGS = (
     "--remote-debugging-pipe",
 )
 HEIGHT = 900  # pixels of the window
+A4_INSIDE = (672, 994)  # 178 x 263 mm in CSS pixels: A4 without the margins of the style sheet
 
 
 def find_chromium() -> str | None:
@@ -114,7 +115,7 @@ class Browser:
         """Load a page in a window of `width` CSS pixels, for readers of a light or dark `scheme`."""
         size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
         self.call("Emulation.setDeviceMetricsOverride", **size)
-        self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+        self.call("Emulation.setEmulatedMedia", media="", features=[{"name": "prefers-color-scheme", "value": scheme}])
         self.problems, self._loaded = [], False
         self.call("Page.navigate", url=page.resolve().as_uri())
         while not self._loaded:
@@ -126,6 +127,17 @@ class Browser:
         if "exceptionDetails" in found:
             raise RuntimeError(found["exceptionDetails"]["exception"]["description"])
         return found["result"].get("value")
+
+    def as_printed(self, page: Path, scheme: str = "light") -> None:
+        """Load a page as it is laid out on A4 paper inside its margins, without page breaks."""
+        self.open(page, A4_INSIDE[0], scheme, A4_INSIDE[1])
+        features = [{"name": "prefers-color-scheme", "value": scheme}]
+        self.call("Emulation.setEmulatedMedia", media="print", features=features)
+        self.run("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+    def pdf(self) -> bytes:
+        """Return what is printed, in the page's own paper size."""
+        return base64.b64decode(self.call("Page.printToPDF", preferCSSPageSize=True)["data"])
 
     def picture(self, path: Path) -> None:
         """Save a picture of the whole page."""

@@ -47,10 +47,11 @@
     if (contrast < (large ? 3 : 4.5)) found.push(`contrast ${contrast.toFixed(2)}: ${name(node)}`);
     if (!node.closest("svg") && size < 11) found.push(`text of ${size} pixels: ${name(node)}`);
   }
-  // A region that scrolls sideways has to be reachable by keyboard (WCAG 2.1.1).
+  // A region that scrolls sideways has to be reachable by keyboard, itself or by what is in it (WCAG 2.1.1).
   for (const node of document.body.querySelectorAll("*")) {
     const moves = ["auto", "scroll"].includes(getComputedStyle(node).overflowX);
-    if (moves && shown(node) && node.scrollWidth > node.clientWidth + 1 && node.tabIndex < 0) {
+    if (moves && shown(node) && node.scrollWidth > node.clientWidth + 1 && node.tabIndex < 0
+      && !node.querySelector("a[href], button, input, [tabindex='0']")) {
       found.push(`scrolls, but not by keyboard: ${name(node)}`);
     }
   }

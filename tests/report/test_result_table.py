@@ -8,7 +8,7 @@ import pytest
 
 from scripts.lib.errors import UserError
 from scripts.lib.tables import RESULT_COLUMNS
-from scripts.report.result_table import read_results
+from scripts.report.result_table import metric_text, read_results
 
 HEADER = ",".join(RESULT_COLUMNS) + "\n"
 MORE = "," * (len(RESULT_COLUMNS) - 8)  # the columns that may be empty
@@ -45,6 +45,8 @@ def test_a_row_of_episodes_brings_its_own_spread(tmp_path: Path):
 def test_order_is_that_of_numbers_and_no_row_is_lost(tmp_path: Path):
     path = table(
         tmp_path,
+        "a,t,kmeans,nmi,1,1,0,1",
+        "a,t,semi_1,top1,1,1,0,1",
         "a,t,knn200,top1,1,1,,1",
         "a,t,knn20,mean_per_class,1,1,,1",
         "a,t,knn20,top1,1,1,,1",
@@ -52,10 +54,12 @@ def test_order_is_that_of_numbers_and_no_row_is_lost(tmp_path: Path):
         "b-untrained,t,knn20,top1,1,1,,1",
     )
     assert [(score.run, score.protocol, score.metric) for score in read_results(path)] == [
+        ("a", "linear_probe", "top1"),
         ("a", "knn20", "top1"),
         ("a", "knn20", "mean_per_class"),
         ("a", "knn200", "top1"),
-        ("a", "linear_probe", "top1"),
+        ("a", "semi_1", "top1"),
+        ("a", "kmeans", "nmi"),
         ("b-untrained", "knn20", "top1"),
     ]
 
@@ -82,3 +86,35 @@ def test_other_columns_are_refused(tmp_path: Path):
     path.write_text("run,value\na,1\n")
     with pytest.raises(UserError, match="has the columns run, value; expected run, task"):
         read_results(path)
+
+
+def test_the_figure_of_a_task_leads_and_the_others_follow(tmp_path: Path):
+    path = table(
+        tmp_path,
+        *(f"a,pets,knn20,{metric},1,1,,1" for metric in ("top1", "mean_per_class")),
+        *(f"a,pets,kmeans,{metric},1,1,0,1" for metric in ("nmi", "purity")),
+        *(f"a,voc,linear_svm,{metric},1,1,0,1" for metric in ("map_area", "map_11_point")),
+        *(f"a,coco,mask_rcnn,{metric},1,1,0,1" for metric in ("mask_ap", "box_ap50", "box_ap")),
+        "a,cifar,knn20,mean_per_class,1,1,,1",
+        "a,cifar,knn20,top1,1,1,,1",
+    )
+    figures = {"pets": ("mean_per_class",), "voc": ("map_11_point",), "coco": ("box_ap", "mask_ap")}
+    assert [(score.task, score.metric, score.leads) for score in read_results(path, figures=figures)] == [
+        ("cifar", "top1", True),  # of which nothing is said
+        ("cifar", "mean_per_class", False),
+        ("coco", "box_ap", True),
+        ("coco", "mask_ap", True),
+        ("coco", "box_ap50", False),
+        ("pets", "mean_per_class", True),
+        ("pets", "top1", False),
+        ("pets", "nmi", True),  # clustering does not have the figure of the task
+        ("pets", "purity", True),
+        ("voc", "map_11_point", True),
+        ("voc", "map_area", False),
+    ]
+
+
+def test_metrics_have_names_for_readers():
+    names = ("top1", "mean_per_class", "map_11_point", "box_ap50_11_point", "miou")
+    texts = ["top\u20111", "mean per class", "mAP (11 points)", "box AP50 11 point", "mIoU"]
+    assert [metric_text(name) for name in names] == texts

@@ -95,6 +95,7 @@ def recipe(**given: Any):
         ],
         "strangers": [],
         "twins": {},
+        "figures": {"fractals": ["top1"], "imagenet1k": ["top1"]},
         "finetuned": ["semi_1"],
         "review_pages": "../filter/list_review_pages.html",
         "rules": [

@@ -1,4 +1,4 @@
-"""A takedown: one row in the reviewers' CSV, and the bytes of one shard change."""
+"""A takedown: one row in the reviewers' CSV, and the bytes of one partition's tables and of one shard change."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ import pyarrow.parquet as pq
 from scripts.filter.gather_human_verdicts import main as gather
 from scripts.filter.judge import main as judge
 from scripts.filter.select import main as select
-from scripts.lib.identity import part_of, shard_name, shard_of
+from scripts.lib.identity import part_names, part_of, parts_of_shard, shard_name, shard_of
 from scripts.lib.tables import CANDIDATES, DETECTIONS, DUPLICATES, INSPECTIONS
 from scripts.shard.write_shards import main as write_shards
 from tests.filter.made import candidate, detection, inspection, save
 from tests.filter.made_review import jpeg, write_tar
 
-BITS, SHARDS = 1, 4
+BITS, SHARDS = 3, 4
+STEPS = {"gathered": "csv", "judge": "parquet", "selected": "parquet"}  # folder of a step's tables of parts, suffix
 FILES = {hashlib.md5(f"photo {number}".encode()).hexdigest(): jpeg(str(number), 64, 64) for number in range(40)}
 
 
@@ -27,7 +28,8 @@ class Road:
     def __init__(self, folder: Path, cap: int) -> None:
         self.folder, self.cap = folder, cap
         self.parts = {
-            part: {name: content for name, content in FILES.items() if part_of(name, BITS) == part} for part in "01"
+            part: {name: content for name, content in FILES.items() if part_of(name, BITS) == part}
+            for part in part_names(BITS)
         }
         rows = [
             candidate(name, part_of(name, BITS), creator_id=str(ord(name[-1]) % 2), creator="x")
@@ -48,7 +50,8 @@ class Road:
         human.write_text("image_id,verdict,reviewer\n" + verdicts)
         table = str(folder / "gathered.csv")
         flags = ["--audit-verdicts=", "--candidates", self.candidates, "--out", table]
-        gather([f"--human-verdicts={human}", *flags, "--figures", str(folder / "gathered.json")])
+        flags += ["--figures", str(folder / "gathered.json"), *self.parts_of("gathered")]
+        gather([f"--human-verdicts={human}", *flags])
         rule = {"name": "face", "reason": "face", "combine": "any", "drop": {"fa": 0.5}, "review": {}}
         embedded = {"max_face_regions": None, "max_thumbnail_distance": None}
         limits = {"min_side": 1, "min_colour_std": 0.0, "embedded": embedded, "suspicious_from": None, "rules": [rule]}
@@ -58,7 +61,8 @@ class Road:
                 [
                     *("--recipe", json.dumps(limits), "--part", part, "--candidates", self.candidates),
                     *("--status", status, "--inspection", inspected, "--duplicates", self.none, "--faces", faces),
-                    *("--human-verdicts", table, "--out", str(folder / "judge" / f"{part}.parquet")),
+                    *("--human-verdicts", str(folder / "gathered" / f"{part}.csv")),
+                    *("--out", str(folder / "judge" / f"{part}.parquet")),
                 ]
             )
         selection = str(folder / "select.parquet")
@@ -67,12 +71,15 @@ class Road:
             [str(folder / name / f"{part}.parquet") for part in parts] for name in ("judge", "inspect")
         )
         inputs = ["--candidates", self.candidates, "--inspections", *inspected, "--verdicts", *judged]
-        select(["--recipe", recipe, *inputs, "--out", selection])
-        tars, statuses = ([str(folder / "tars" / f"{part}.{end}") for part in parts] for end in ("tar", "parquet"))
+        select(["--recipe", recipe, *inputs, "--out", selection, *self.parts_of("selected")])
         shards = {}
         for shard in (shard_name(index) for index in range(SHARDS)):
             outputs = ["--tar", str(folder / f"{shard}.tar"), "--index", str(folder / f"{shard}.index")]
-            inputs = ["--selection", selection, "--tars", *tars, "--statuses", *statuses]
+            selections, tars, statuses = (
+                [str(folder / place / f"{part}.{end}") for part in parts_of_shard(shard, SHARDS, BITS)]
+                for place, end in (("selected", "parquet"), ("tars", "tar"), ("tars", "parquet"))
+            )
+            inputs = ["--selections", *selections, "--tars", *tars, "--statuses", *statuses]
             write_shards(
                 [
                     "--recipe",
@@ -86,6 +93,17 @@ class Road:
             shards[shard] = (folder / f"{shard}.tar").read_bytes()
         return shards
 
+    def parts_of(self, step: str) -> list[str]:
+        return ["--parts", *(str(self.folder / step / f"{part}.{STEPS[step]}") for part in self.parts)]
+
+    def tables(self) -> dict[str, bytes]:
+        """Return step/part → bytes of all tables of one part."""
+        return {
+            f"{step}/{part}": (self.folder / step / f"{part}.{end}").read_bytes()
+            for step, end in STEPS.items()
+            for part in self.parts
+        }
+
     def kept(self) -> set[str]:
         table = pq.read_table(self.folder / "select.parquet", columns=["image_id", "keep"]).to_pydict()
         return {name for name, keep in zip(table["image_id"], table["keep"], strict=True) if keep}
@@ -97,10 +115,11 @@ def changed(before: dict[str, bytes], after: dict[str, bytes]) -> set[str]:
 
 def test_one_row_changes_the_bytes_of_one_shard(tmp_path: Path):
     road = Road(tmp_path, cap=80)
-    before = road.go("")
+    before, tables = road.go(""), road.tables()
     gone = sorted(FILES)[17]
     after = road.go(f"{gone},drop,Takedown 2026-03\n")
     assert changed(before, after) == {shard_of(gone, SHARDS)}
+    assert changed(tables, road.tables()) == {f"{step}/{part_of(gone, BITS)}" for step in STEPS}
     assert road.kept() == set(FILES) - {gone}
     assert gone.encode() in before[shard_of(gone, SHARDS)] and FILES[gone] in before[shard_of(gone, SHARDS)]
     assert not [shard for shard, content in after.items() if gone.encode() in content or FILES[gone] in content]
@@ -110,7 +129,7 @@ def test_one_row_changes_the_bytes_of_one_shard(tmp_path: Path):
 
 def test_where_the_cap_is_reached_the_next_image_changes_its_shard_too(tmp_path: Path):
     road = Road(tmp_path, cap=10)
-    before = road.go("")
+    before, tables = road.go(""), road.tables()
     kept = road.kept()
     assert len(kept) == 20
     for gone in sorted(kept)[:5]:
@@ -118,3 +137,5 @@ def test_where_the_cap_is_reached_the_next_image_changes_its_shard_too(tmp_path:
         (come,) = road.kept() - kept
         assert kept - road.kept() == {gone}
         assert changed(before, after) == {shard_of(gone, SHARDS), shard_of(come, SHARDS)}
+        others = {step for step in changed(tables, road.tables()) if step.startswith("selected")}
+        assert others == {f"selected/{part_of(name, BITS)}" for name in (gone, come)}

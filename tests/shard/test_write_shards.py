@@ -36,7 +36,7 @@ def run(
 ) -> tuple[Path, Path]:
     tar, index = out / f"{shard}.tar", out / f"{shard}.parquet"
     main(
-        ["--recipe", recipe_of(count, mode), "--shard", shard, "--selection", str(made.selection), "--tars",
+        ["--recipe", recipe_of(count, mode), "--shard", shard, "--selections", str(made.selection), "--tars",
         *made.tars(),
          "--statuses", *made.statuses(), "--tar", str(tar), "--index", str(index)]
     )  # fmt: skip
@@ -213,6 +213,6 @@ def test_extension_follows_content() -> None:
 
 def test_unpaired_flags(tmp_path: Path) -> None:
     made = make_parts(tmp_path)
-    flags = ["--selection", str(made.selection), "--tars", *made.tars(), "--tar", "t", "--index", "i"]
+    flags = ["--selections", str(made.selection), "--tars", *made.tars(), "--tar", "t", "--index", "i"]
     with pytest.raises(UserError, match="they go in pairs"):
         main(["--recipe", recipe_of(1), "--shard", "00000", *flags])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import hashlib
 import io
@@ -235,6 +236,15 @@ def test_the_report_stands_alone(demo: Path, funnel: dict) -> None:
     for reason in funnel["rejected"]:
         assert reason in page, reason
     assert "demo" in page.lower()
+
+
+def test_snakemakes_own_report_holds_the_figures_and_loads_nothing(demo: Path, tmp_path: Path) -> None:
+    made = run_snakemake("--configfile", DEMO, "--report", str(tmp_path / "run.html"), folder=demo)
+    assert made.returncode == 0, made.stdout + made.stderr
+    page = (tmp_path / "run.html").read_text(encoding="utf-8")
+    for name in ("report/index.html", "report/draw_funnel.svg", f"report/draw_curves/{RUN}.svg", "evaluate/collect_results.csv"):  # fmt: skip  # noqa: E501
+        assert base64.b64encode((demo / "results" / name).read_bytes()).decode() in page, name
+    assert not re.search(r"""<(?:script|link|img|iframe)[^>]*\s(?:src|href)=["']?(?:https?:)?//""", page)
 
 
 def test_the_pages_of_review_and_audit_are_linked(demo: Path, funnel: dict) -> None:

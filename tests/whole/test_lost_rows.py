@@ -24,7 +24,7 @@ from scripts.lib.errors import UserError
 from scripts.plan import Plan
 
 ROWS = 400
-PART = "7"  # of 16; judge is asked for this one
+PART = "d"  # of 16, one with duplicates; judge is asked for this one
 
 
 def run(step: str, flags: list[str]) -> None:
@@ -99,10 +99,10 @@ CASES = [
     ("curate.deduplicate", INSPECTION, (doubled,), first, "two rows for one image"),
     ("filter.judge", CANDIDATES, BOTH, of_part, "status table has"),
     ("filter.judge", STATUS, BOTH, first, "status table has"),
-    ("filter.judge", INSPECTION, BOTH, first, PART),
-    ("filter.judge", FACES, BOTH, first, PART),
-    ("filter.judge", PEOPLE, BOTH, first, PART),
-    ("filter.judge", "curate/deduplicate.parquet", BOTH, first, "deduplicate.parquet: 1 clusters"),
+    ("filter.judge", INSPECTION, BOTH, first, rf"{PART}\.parquet"),
+    ("filter.judge", FACES, BOTH, first, rf"{PART}\.parquet"),
+    ("filter.judge", PEOPLE, BOTH, first, rf"{PART}\.parquet"),
+    ("filter.judge", f"curate/deduplicate/{PART}.parquet", BOTH, first, f"deduplicate/{PART}.parquet: 1 clusters"),
     ("filter.select", CANDIDATES, BOTH, of_part, f"verdicts .*{PART}.parquet"),
     ("filter.select", VERDICTS, BOTH, first, f"verdicts .*{PART}.parquet"),
     ("filter.select", INSPECTION, BOTH, first, rf"inspect_images.{PART}\.parquet does not fit"),

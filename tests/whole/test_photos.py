@@ -20,11 +20,13 @@ LONG_PROTOCOLS = ("sgd_probe", "low_shot", "few_shot", "cluster")  # minutes on 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory, shared: Path) -> Path:
-    """The working directory of a finished run: one epoch, a small part of CIFAR-10, everything else as shipped."""
+    """The working directory of a finished run: one epoch, a part of CIFAR-10, few partitions, all else as shipped."""
     folder = tmp_path_factory.mktemp("photos")
     scale = yaml.safe_load((ROOT / "scales/photos.yaml").read_text())
     scale["pretrain"]["runs"][0]["epochs"] = 1
+    scale["pretrain"]["monitor"]["images"] = 200
     scale["evaluate"]["tasks"][0] |= {"max_train": 500, "max_test": 200}
+    scale |= {"partition_bits": 1, "shard": scale["shard"] | {"count": 2}}  # the same photos in half as many jobs
     scale["evaluate"] |= dict.fromkeys(LONG_PROTOCOLS)
     with photo_server(shared) as port:
         result = run_snakemake(

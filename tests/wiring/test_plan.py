@@ -102,7 +102,7 @@ def test_planted_data_need_their_settings() -> None:
 
 
 def test_untrained_encoders_are_evaluated_when_asked_for() -> None:
-    runs = plan().runs
+    runs = [run.name for run in plan().config.pretrain.runs]
     assert plan().encoders == [*runs, *(f"{run}-untrained" for run in runs)]
     first = ["moco_v2_r50_200", "moco_v2_r18_800", "dino_vits16_100"]  # with each of the architectures
     assert plan(evaluate__untrained=False).encoders == [*runs, *(f"{run}-untrained" for run in first)]
@@ -130,9 +130,9 @@ def test_a_protocol_that_is_off_or_has_other_tasks_makes_no_file() -> None:
     assert not [path for path in plan(evaluate__knn=None).protocol_tables if "/knn/" in path]
     assert len(plan(evaluate__few_shot=None).protocol_tables) == len(plan().protocol_tables) - 2 * encoders
     one = plan(evaluate__cluster__tasks=["places205"])
-    assert [path for path in one.protocol_tables if "/cluster/" in path] == [
+    assert [path for path in one.protocol_tables if "/cluster/" in path] == sorted(
         f"results/evaluate/cluster/{encoder}/places205.csv" for encoder in one.encoders
-    ]
+    )
     assert not [path for path in plan().protocol_predictions if "/few_shot/" in path or "/rank_me/" in path]
     with pytest.raises(UserError, match=r"evaluate\.few_shot is null"):
         plan(evaluate__few_shot=None).protocol_recipe("few_shot")
@@ -154,6 +154,20 @@ def test_what_runs_after_the_head_reads_other_features_of_the_same_encoder() -> 
 
 def test_where_a_protocol_runs_is_not_in_its_recipe() -> None:
     assert plan(evaluate__cluster__tasks=["places205"]).protocol_recipe("cluster") == plan().protocol_recipe("cluster")
+
+
+def test_which_figure_leads_is_in_the_recipe_of_the_report_alone() -> None:
+    before = plan("demo")
+    task = {**merged(ROOT / "scales/demo.yaml")["evaluate"]["tasks"][0], "metric": "mean_per_class"}
+    after = plan("demo", evaluate__tasks=[task])
+    assert (before.figures, after.figures) == ({"fractals": ("top1",)}, {"fractals": ("mean_per_class",)})
+    assert after.list_task_recipe("fractals") == before.list_task_recipe("fractals")
+    assert after.embed_recipe("fractals") == before.embed_recipe("fractals")
+    assert after.finetune_classifier_recipe("semi_25", "fractals", "0") == before.finetune_classifier_recipe("semi_25", "fractals", "0")  # fmt: skip  # noqa: E501
+    assert json.loads(after.write_report_recipe())["figures"] == {"fractals": ["mean_per_class"]}
+    paper = plan().figures
+    assert paper["imagenet1k"] == ("top1",) and paper["coco_instances"] == ("box_ap", "mask_ap", "keypoint_ap")
+    assert (paper["voc07_12"], paper["voc12_masks"]) == (("box_ap50",), ("miou",))
 
 
 def test_a_protocol_cannot_name_a_task_that_is_not_there() -> None:

@@ -32,8 +32,10 @@ def test_nothing_is_made_of_what_is_switched_off() -> None:
 
 
 def test_kept_images_need_the_selection_and_others_do_not() -> None:
-    assert plan().reviewed_selection == []
-    assert plan(filter__review__of=["awaits_review", "kept"]).reviewed_selection == ["results/filter/select.parquet"]
+    assert plan().reviewed_selection("1f") == []
+    assert plan(filter__review__of=["awaits_review", "kept"]).reviewed_selection("1f") == [
+        "results/filter/select/1f.parquet"
+    ]
 
 
 def test_the_place_of_the_verdicts_is_in_no_recipe(tmp_path: Path) -> None:

@@ -43,6 +43,19 @@ def test_one_name_in_four_places(rule: str) -> None:
 CONTRACT = {"count_funnel": "results/report/funnel.json", "write_report": "results/report/index.html"}
 
 
+def test_every_caption_of_snakemakes_report_is_there_and_used() -> None:
+    named = {
+        caption
+        for path in (ROOT / "rules").glob("*.smk")
+        for caption in re.findall(
+            r'shown\( ?(?:expand\(.*?\)|".*?"), "[\w ]+", "(\w+)"', re.sub(r"\s+", " ", path.read_text())
+        )
+    }
+    assert len(named) >= 12
+    assert {path.stem for path in (ROOT / "rules/captions").glob("*.rst")} == named | {"workflow"}
+    assert named <= set(rules())
+
+
 def test_every_step_has_a_rule() -> None:
     steps = {
         (path.parent.name, path.stem)

@@ -9,13 +9,9 @@ from xml.etree import ElementTree as Xml
 from scripts.evaluate.annotations.pictures import WHERE, LeftOut, Listing, Picture, Thing
 from scripts.evaluate.items import TEST, TRAIN, existing, named_paths
 from scripts.evaluate.settings_annotated import VocTask
+from scripts.evaluate.voc_classes import VOC_CLASSES
 from scripts.lib.errors import UserError
 from scripts.lib.reasons import AnnotationReason as Reason
-
-CLASSES = (
-    "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "diningtable", "dog",
-    "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor",
-)  # fmt: skip
 
 
 def folders(task: VocTask, paths: Sequence[str]) -> dict[str, Path]:
@@ -31,7 +27,7 @@ def list_pictures(task: VocTask, paths: Sequence[str]) -> Listing:
         UserError: a list is missing.
     """
     root = folders(task, paths)[TRAIN]
-    listing = Listing([], list(CLASSES))
+    listing = Listing([], list(VOC_CLASSES))
     for split, sets in ((TRAIN, task.train_sets), (TEST, task.test_sets)):
         for each in sets:
             year, _, name = each.partition("/")

@@ -14,6 +14,7 @@ class Labelled(NamedTuple):
     split: str | None  # None: the set has no splits of its own
     name: str  # of the file relative to the root, or `<batch>/<index>` in an array
     classes: tuple[str, ...]  # the one class; several, or none, where images have several labels
+    ignored: tuple[str, ...] = ()  # classes of which it cannot be said: VOC's difficult objects
 
 
 class LayoutError(Exception):

@@ -8,15 +8,11 @@ from typing import Any
 
 from scripts.evaluate.items import TEST, TRAIN
 from scripts.evaluate.layouts.labelled import Labelled, LayoutError, check_name, read_json, read_pairs
-
-VOC_CLASSES = (
-    *("aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "diningtable", "dog"),
-    *("horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor"),
-)
+from scripts.evaluate.voc_classes import VOC_CLASSES
 
 
 def voc2007(root: Path) -> Iterator[Labelled]:
-    """Pascal VOC 2007 classification: trainval and test. Objects marked difficult (0 in the lists) do not count."""
+    """Pascal VOC 2007 classification: trainval and test. Classes whose objects are all difficult (0) are ignored."""
     return _voc(root, "VOC2007", "trainval", "test")
 
 
@@ -28,12 +24,13 @@ def voc2012(root: Path) -> Iterator[Labelled]:
 def _voc(root: Path, year: str, train: str, test: str) -> Iterator[Labelled]:
     base = f"VOCdevkit/{year}"
     for split, listed in ((TRAIN, train), (TEST, test)):
-        found: dict[str, list[str]] = {}
+        found: dict[str, dict[str, list[str]]] = {}
         for name in VOC_CLASSES:
             for image, value in read_pairs(root / base / f"ImageSets/Main/{name}_{listed}.txt"):
-                found.setdefault(image, []).extend([name] if value == "1" else [])
+                found.setdefault(image, {"1": [], "0": []}).setdefault(value, []).append(name)
         for image, classes in found.items():
-            yield Labelled(split, check_name(f"{base}/JPEGImages/{image}.jpg"), tuple(classes))
+            name = check_name(f"{base}/JPEGImages/{image}.jpg")
+            yield Labelled(split, name, tuple(classes["1"]), tuple(classes["0"]))
 
 
 def coco2017(root: Path) -> Iterator[Labelled]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from scripts.evaluate.items import TEST, TRAIN, Item, named_paths
-from scripts.evaluate.settings import FractalTask
+from scripts.evaluate.settings_tasks import FractalTask
 from scripts.lib.fractals import render_fractal
 from scripts.lib.images import Pixels
 

@@ -6,8 +6,9 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from scripts.evaluate.items import Item, data_of, in_class_folders, split_data
-from scripts.evaluate.settings import ImageFolderTask
+from scripts.evaluate.items import Item, data_of, in_class_folders, named_paths, split_data
+from scripts.evaluate.real_labels import with_real_labels
+from scripts.evaluate.settings_tasks import ImageFolderTask
 from scripts.lib.errors import UserError
 
 _WHAT = "a folder with one folder of pictures for each class"
@@ -19,13 +20,15 @@ def list_items(task: ImageFolderTask, paths: Sequence[str]) -> list[Item]:
     Raises:
         UserError: a folder is missing or is not a folder, or it holds pictures that cannot be used.
     """
-    return [
+    items = [
         Item(side, name, class_name, -1, file.stat().st_size)
         for split, folder in _folders(task, paths).items()
         for side, name, class_name, file in in_class_folders(
             task, split, folder, ((name, folder / name) for name in _file_names(folder))
         )
     ]
+    real = named_paths(task, paths).get("real_labels")
+    return items if real is None else with_real_labels(task, items, real)
 
 
 def _folders(task: ImageFolderTask, paths: Sequence[str]) -> dict[str, Path]:

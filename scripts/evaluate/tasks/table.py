@@ -10,8 +10,8 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from scripts.evaluate.items import TEST, TRAIN, Item, existing, named_paths, split_of
-from scripts.evaluate.settings import TableTask
 from scripts.evaluate.settings_split import HashSplit
+from scripts.evaluate.settings_tasks import TableTask
 from scripts.lib.accounting import account_for
 from scripts.lib.errors import UserError
 

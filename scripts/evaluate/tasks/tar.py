@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from scripts.evaluate.items import Item, data_of, in_class_folders, split_data
-from scripts.evaluate.settings import TarTask
+from scripts.evaluate.settings_tasks import TarTask
 from scripts.lib.errors import UserError
 from scripts.lib.tars import Member, TarReader, list_members
 

@@ -10,10 +10,11 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from scripts.evaluate.items import Item, existing, named_paths, split_of
+from scripts.evaluate.items import TRAIN, Item, drawn_splits, existing, named_paths
 from scripts.evaluate.layouts import cifar, several, single
 from scripts.evaluate.layouts.labelled import Labelled, LayoutError
-from scripts.evaluate.settings import TorchvisionTask
+from scripts.evaluate.real_labels import with_real_labels
+from scripts.evaluate.settings_tasks import TorchvisionTask
 from scripts.lib.accounting import account_for
 from scripts.lib.errors import UserError
 from scripts.lib.images import Pixels
@@ -60,28 +61,37 @@ def list_items(task: TorchvisionTask, paths: Sequence[str]) -> list[Item]:
     repeated = [name for name, times in Counter(each.name for each in found).items() if times > 1]
     if repeated:
         raise _misplaced(task, root, f"{len(repeated)} images are listed twice, the first is {repeated[0]}")
-    account = account_for(len(found), ("" if each.classes else "no_label" for each in found))
+    account = account_for(len(found), ("" if each.classes or each.ignored else "no_label" for each in found))
     if account["rejected"]:
         log.info("%d images listed, %d of them without any label are left out", account["read"], account["rejected"]["no_label"])  # fmt: skip  # noqa: E501
     counts = Counter(name for each in found for name in each.classes)
-    return [_item(task, root, each, counts) for each in found if each.classes]
+    items = [_item(task, root, each, counts) for each in _split(task, found) if each.classes or each.ignored]
+    real = named_paths(task, paths).get("real_labels")
+    return items if real is None else with_real_labels(task, items, real)
+
+
+def _split(task: TorchvisionTask, found: list[Labelled]) -> list[Labelled]:
+    """Return the images with a split; where the set has none of its own, the task's."""
+    if task.test is None:
+        return found
+    drawn = drawn_splits({each.name: each.classes[0] for each in found}, task.test)
+    account = account_for(len(found), ("" if drawn[each.name] else "beyond_test_per_class" for each in found))
+    log.info("split by lot: %d images, left out %s", account["read"], account["rejected"] or "none")
+    return [each._replace(split=drawn[each.name]) for each in found if drawn[each.name]]
 
 
 def _item(task: TorchvisionTask, root: Path, each: Labelled, counts: Counter[str]) -> Item:
     """Return an item; of several labels the rarest stands for the image, so that parts of the set hold rare classes."""
-    split = each.split
-    if split is None:
-        assert task.test is not None  # checked by the settings
-        split = split_of(each.name, task.test)
-    first = min(each.classes, key=lambda name: (counts[name], name))
-    accepted = tuple(sorted(each.classes)) if len(each.classes) > 1 else None
+    split = each.split or TRAIN
+    first = min(each.classes or each.ignored, key=lambda name: (counts[name], name))
+    accepted = tuple(sorted(each.classes)) if len(each.classes) != 1 else None
     if task.dataset in ARRAYS:
         return Item(split, each.name, first, -1, 0, accepted)
     try:
         size = (root / each.name).stat().st_size
     except OSError as error:
         raise _misplaced(task, root, f"{root / each.name} is listed and cannot be reached ({error.strerror})") from None
-    return Item(split, each.name, first, -1, size, accepted)
+    return Item(split, each.name, first, -1, size, accepted, each.ignored)
 
 
 def _root(task: TorchvisionTask, paths: Sequence[str]) -> Path:

@@ -1,0 +1,95 @@
+"""Whatever happens to nodes, jobs and drivers, one command leads to the results of an undisturbed local run."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from tests.slurm.cluster import Cluster, wait_until
+from tests.slurm.place import Place
+
+DOWNLOAD, TRAIN = "curate/download", "pretrain/train"
+LONG = 400  # seconds: many tests may share this machine
+DRAWING, TRAINING = "records/leases/curate/download/0.tar", "results/pretrain/train/tiny/last.ckpt"
+
+
+def same(place: Place, local: Place) -> None:
+    assert place.results() == local.results()
+    assert place.seal() == local.seal()
+
+
+def running(cluster: Cluster, form: str = "%i") -> list[str]:
+    return cluster.jobs("R", form)
+
+
+def test_a_run_from_the_start(copy: Callable[..., Place], local: Place, cluster: Cluster) -> None:
+    place = copy()
+    said = place.run()
+    same(place, local)
+    name = re.search(r"SLURM run ID: (\S+)", said)
+    assert name is not None
+    lines = [line.split("|") for line in cluster.jobs("all", "%j|%k|%P|%b|%C|%m|%N") if line.startswith(name[1])]
+    jobs = {comment.removeprefix("rule_").split("_wildcards")[0]: rest for _, comment, *rest in lines}
+    *asked, node = jobs["train"]
+    assert asked == ["gpu", "gres:gpu:1", "1", "16000M"] and node in ("n1", "n2")
+    assert jobs["index_images"][:4] == ["cpu", "N/A", "8", "8000M"]  # whatever this machine has
+    # Two partitions share a job of each kind, and their needs add up.
+    assert len(lines) == len(jobs) == 6 and jobs["inspect_images"][:4] == ["cpu", "N/A", "4", "6000M"]
+
+
+def test_a_job_whose_node_dies(copy: Callable[..., Place], local: Place, cluster: Cluster) -> None:
+    place = copy(TRAIN)
+    driver = place.start()
+    place.wait_for(TRAINING)
+    (job,), (node,) = running(cluster), running(cluster, "%N")
+    cluster.kill_node(node)
+    wait_until(lambda: running(cluster, "%i %N") not in ([], [f"{job} {node}"]), "it runs elsewhere", LONG)
+    assert running(cluster) == [job]  # SLURM's own doing
+    place.end(driver)
+    same(place, local)
+    assert "continues after step" in place.log(TRAIN)
+
+
+def test_a_cancelled_job(copy: Callable[..., Place], local: Place, cluster: Cluster) -> None:
+    place = copy(TRAIN)
+    driver = place.start()
+    place.wait_for(TRAINING)
+    (job,) = running(cluster)
+    cluster.call("scancel", job)
+    wait_until(lambda: running(cluster) not in ([], [job]), "it is repeated", LONG)
+    assert running(cluster, "%m") == ["32000M"]  # a second attempt may take twice the memory
+    place.end(driver)
+    same(place, local)
+    assert "continues after step" in place.log(TRAIN)
+
+
+def test_a_driver_that_dies_while_its_job_lives_on(copy: Callable[..., Place], local: Place, cluster: Cluster) -> None:
+    place = copy(DOWNLOAD)
+    driver = place.start()
+    place.wait_for(DRAWING)
+    orphan, (job,) = place.processes("curate.download"), running(cluster)
+    for process in orphan:
+        process.suspend()  # so that it is not over before another comes
+    place.kill(driver)
+    again = place.start()
+    wait_until(lambda: len(place.processes("curate.download")) > len(orphan) > 0, "a second writer", LONG)
+    assert job in running(cluster) and len(running(cluster)) == 2
+    wait_until(lambda: "waiting for its end" in place.log(DOWNLOAD), "the second writer waits", LONG)
+    for process in orphan:
+        process.resume()
+    place.end(again)
+    same(place, local)
+
+
+def test_a_job_over_its_time(copy: Callable[..., Place], local: Place, cluster: Cluster) -> None:
+    """It hangs, as on a file system that does not answer."""
+    place = copy(DOWNLOAD)
+    driver = place.start("--set-resources", "download:runtime=attempt")
+    place.wait_for(DRAWING)
+    (job,) = running(cluster)
+    for process in place.processes("curate.download"):
+        process.suspend()
+    wait_until(lambda: running(cluster) not in ([], [job]), "it is repeated", LONG)
+    assert [line for line in cluster.jobs("TO,CG") if line == job] and running(cluster, "%l") == ["2:00"]
+    place.end(driver)
+    same(place, local)
