@@ -12,6 +12,7 @@ sys.path.insert(0, str(workflow.basedir))
 from scripts.config import load_config
 from scripts.lib.errors import UserError
 from scripts.lib.reasons import FilterReason
+from scripts.lib.recipe import canonical_json
 from scripts.lib.seal import seal_run
 from scripts.plan import Plan, make_steps_runnable, present, present_csvs, stamp
 from scripts.plan.driver import free_dead_lock, name_driver

@@ -10,7 +10,7 @@ import pytest
 from tests.conftest import ROOT
 from tests.workflow import planned_jobs, run_snakemake
 
-STAGES = ("curate", "filter", "shard", "pretrain", "evaluate", "report")
+STAGES = ("curate", "filter", "shard", "pretrain", "evaluate", "report", "audit")
 SCALES = [path.stem for path in sorted((ROOT / "scales").glob("*.yaml"))]
 
 
@@ -35,7 +35,10 @@ def test_one_name_in_four_places(rule: str) -> None:
         r'(\(|",)\s+', lambda part: part[1].replace('",', '", '), text
     )
     assert " --code={params.code:q} " in text
-    for output in re.findall(r'"(results/[^"]+)"', text[text.index("output:") : text.index("log:")]):
+    declared = re.search(r"output:(.*?)log:", text, re.DOTALL)
+    assert (declared is None) == (stage == "audit")  # an audit is run whenever it is asked for, and makes nothing first
+    assert stage != "audit" or "input:" not in text
+    for output in re.findall(r'"(results/[^"]+)"', declared[1] if declared else ""):
         named = output.startswith(f"results/{stage}/{rule}")
         assert named or output == CONTRACT.get(rule), output
 
