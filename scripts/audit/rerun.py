@@ -16,8 +16,8 @@ from scripts.audit.variations import Circumstances
 from scripts.lib.files import sha256_file
 from scripts.lib.fingerprint import code_hash
 from scripts.lib.kept import folder_listing
+from scripts.lib.pins import pins_digest
 from scripts.lib.records import KEPT, RECORDS, RESULTS, Code, Record, read_record, result_name
-from scripts.plan.outside import pins_digest
 
 log = logging.getLogger(__name__)
 

@@ -15,11 +15,12 @@ from collections.abc import Iterable
 from scripts.config import Config
 from scripts.lib.encoder_names import family_of
 from scripts.lib.fingerprint import code_hash
+from scripts.lib.pins import pins_digest
 from scripts.lib.recipe import write_recipe
 from scripts.plan.curate import CuratePlan
 from scripts.plan.filter import FilterPlan, ShardPlan
 from scripts.plan.finetune import FinetunePlan
-from scripts.plan.outside import make_steps_runnable, pins_digest, present, stamp
+from scripts.plan.outside import make_steps_runnable, present, stamp
 from scripts.plan.pretrain import PretrainPlan
 from scripts.plan.review import ReviewPlan, present_csvs
 from scripts.report.settings import WriteReportSettings

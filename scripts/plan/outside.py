@@ -10,10 +10,7 @@ from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
-import yaml
-
 from scripts.lib.job import PLANNED
-from scripts.lib.recipe import canonical_json
 
 _END = 512 * 1024  # bytes
 
@@ -32,14 +29,6 @@ def make_steps_runnable(checkout: str | os.PathLike[str]) -> None:
 def _put_first(variable: str, folder: str) -> None:
     others = (entry for entry in os.environ.get(variable, "").split(os.pathsep) if entry and entry != folder)
     os.environ[variable] = os.pathsep.join([folder, *others])
-
-
-@cache
-def pins_digest(environment: str) -> str:
-    """Return a digest of what envs/<environment>.yaml asks for, blind to comments and layout: 16 hexadecimal digits."""
-    path = Path(__file__).resolve().parents[2] / "envs" / f"{environment}.yaml"
-    pins = yaml.safe_load(path.read_text(encoding="utf-8"))
-    return hashlib.sha256(canonical_json(pins).encode("utf-8")).hexdigest()[:16]
 
 
 def stamp(paths: Iterable[str]) -> str:

@@ -15,8 +15,8 @@ from scripts.audit.classes import ASKS_OUTSIDE, HARDWARE, class_of, machine_diff
 from scripts.audit.rebuild import left_out, main
 from scripts.audit.variations import VARIATIONS
 from scripts.lib.fingerprint import code_hash
+from scripts.lib.pins import pins_digest
 from scripts.lib.recipe import canonical_json
-from scripts.plan.outside import pins_digest
 from tests.conftest import ROOT
 from tests.workflow import checkout
 

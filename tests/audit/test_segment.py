@@ -18,7 +18,7 @@ from scripts.audit.trace_rows import Segment, first_other_row, judge_early, segm
 from scripts.lib.encoder_names import family_of
 from scripts.lib.files import sha256_file, write_csv
 from scripts.lib.fingerprint import code_hash
-from scripts.plan.outside import pins_digest
+from scripts.lib.pins import pins_digest
 from scripts.pretrain.trace import HEADER
 from tests.conftest import ROOT
 from tests.pretrain.made import flags, make_shards, recipe
