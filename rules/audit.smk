@@ -38,6 +38,22 @@ rule selftest:
         "python -m scripts.audit.selftest --code={params.code:q} --config={params.config:q} 2> {log}"
 
 
+# What would run and why, against the records; `make why SCALE=scales/demo.yaml` prints it.
+rule why:
+    log:
+        "logs/audit/why.log",
+    conda:
+        "../envs/data.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        config=canonical_json(config),
+        code=PLAN.code("audit.why", "data"),
+    shell:
+        "python -m scripts.audit.why --code={params.code:q} --config={params.config:q} > {log} 2>&1"
+
+
 rule rebuild:
     log:
         "logs/audit/rebuild.log",

@@ -4,31 +4,18 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from scripts.audit.expected import read_flags
 from scripts.lib.flags import MACHINE
 from scripts.lib.records import Record, result_name
 
 
 class UndecidableError(Exception):
     """What the record does not let us decide; its text is the reason, one sentence."""
-
-
-def read_flags(argv: Sequence[str]) -> dict[str, list[str]]:
-    """Return flag → words after it, in order; `--flag=word` and `--flag word` are the same."""
-    found: dict[str, list[str]] = {}
-    words: list[str] = []
-    for word in argv:
-        if word.startswith("--"):
-            name, given, value = word[2:].partition("=")
-            words = found.setdefault(name, [])
-            words += [value] if given else []
-        else:
-            words.append(word)
-    return found
 
 
 def command_of(record: Record, run: Path, **machine: int) -> list[str]:

@@ -14,7 +14,7 @@ from scripts.audit.differences import first_difference
 from scripts.audit.findings import CLOSE, DIFFERENT, SAME, UNDECIDABLE, Finding
 from scripts.audit.order import Jobs, in_order, makers
 from scripts.audit.rerun import recorded_file
-from scripts.audit.trace_rows import Segment, first_other_row, judge_early, read_trace
+from scripts.audit.traces import Segment, first_other_row, judge_early, read_trace
 from scripts.lib.records import Record, result_name
 
 CHECK = "compare"

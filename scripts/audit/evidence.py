@@ -149,13 +149,14 @@ def _human(run: RunFolder, part: Part) -> dict[str, str]:
 def _detectors(run: RunFolder, part: Part, kept: pa.Table, overruled: Flags) -> Iterator[str]:
     """Yield which kept images a detector has not looked at, or should not have let pass."""
     tables: dict[str, pa.Table] = {}
+    rules = part.record["values"]["recipe"]["rules"]
+    sized = {voice["detector"] for rule in rules for voice in rule.get("voices", []) if voice["area"]}
     for name, path in part.detections.items():
-        rows = read_table(run, path, ["image_id", "reason", "score", "boxes"])
+        rows = read_table(run, path, ["image_id", "reason", "score", *(["boxes"] if name in sized else [])])
         tables[name] = _of(rows, kept)
         unseen = pc.fill_null(pc.not_equal(tables[name]["reason"], ""), True)
         if first := _first(pc.and_(unseen, pa.array(~overruled)), kept):
             yield f"{path} has no measurement of the kept image {first}."
-    rules = part.record["values"]["recipe"]["rules"]
     if not rules:
         yield f"No rule asked a detector about the {kept.num_rows:,} images kept of part {part.name}."
     for rule in rules:

@@ -80,7 +80,7 @@ def _holds_only_places(new: list[str] | None, old: list[str] | None) -> bool:
 
 def _value(words: list[str] | None) -> Any:
     if words is None or len(words) != 1:
-        return words
+        return "absent" if words is None else words
     with suppress(ValueError):
         return json.loads(words[0])
     return words[0]

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from scripts.audit import evidence, row_account, shard_contents, traces
+from scripts.audit import evidence, row_account, shard_contents, training_story
 from scripts.audit.audited_tables import Part, parts_of
 from scripts.audit.copied_run import CopiedRun
 from scripts.audit.faults import Expected, Fault
@@ -217,7 +217,7 @@ def other_loss(copy: CopiedRun, draw: random.Random) -> Expected | None:
     cells[2] = (float.fromhex(cells[2]) + 1).hex()
     lines[row] = ",".join(cells)
     copy.forge(path, "\n".join([header, *lines, ""]).encode())
-    return Expected((traces.CHECK,), (path,), "loss")
+    return Expected((training_story.CHECK,), (path,), "loss")
 
 
 CONTENT_FAULTS: tuple[Fault, ...] = (

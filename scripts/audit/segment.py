@@ -27,7 +27,7 @@ from scripts.audit.findings import DIFFERENT, SAME, UNDECIDABLE, Finding, verdic
 from scripts.audit.order import in_order, sealed_jobs
 from scripts.audit.process import audit_parser, run_audit
 from scripts.audit.rerun import check_code, lay_inputs, recorded_file, run_again
-from scripts.audit.trace_rows import Row, Segment, first_other_row, judge_early, read_trace, segments
+from scripts.audit.traces import Row, Segment, first_other_row, judge_early, read_trace, segments
 from scripts.audit.variations import vary
 from scripts.lib.checkpoints import KEPT, LAST, content_digest
 from scripts.lib.circumstances import hardware

@@ -1,60 +1,80 @@
-"""Do a training's trace, its metrics and its settings tell one story?"""
+"""The trace of a training as an audit reads it: rows of digests, parts between checkpoints, where two traces part."""
 
 from __future__ import annotations
 
 import csv
-import re
-from collections.abc import Iterator
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
-from scripts.audit.audited_tables import UnreadableError, checked
-from scripts.audit.findings import NOT_CHECKED, Finding
-from scripts.audit.run_folder import RunFolder, output_of
-from scripts.lib.records import Record
+from scripts.audit.closeness import EARLY_STEPS, Closeness, compare_losses
+from scripts.audit.findings import DIFFERENT
 
-CHECK = "traces"
-_DIGEST = re.compile(r"[0-9a-f]{64}")
-
-
-def check_traces(run: RunFolder) -> Iterator[Finding]:
-    """Yield a finding for each training."""
-    trainings = list(run.of_step("pretrain.train"))
-    if not trainings:
-        yield Finding(CHECK, NOT_CHECKED, "results/pretrain", "This run trained nothing.", exempt=True)
-    for _, record in trainings:
-        path = output_of(record, "trace")
-        yield from checked(
-            CHECK,
-            path,
-            lambda record=record: _judge(run, record),  # type: ignore[misc]
-            lambda: "Steps rise without a gap at the end, digests are whole, losses are those of the metrics.",
-        )
+WHAT = {
+    "images": "other images, or in another order: the shards, their index or the seed differ",
+    "loss": "the loss differs: the weights, the images or the arithmetic do",
+    "module": "the method's weights, averages or queues differ",
+    "optimizer": "the optimiser's state differs",
+    "epoch": "the epochs are of another length: the number of images or the batch size differs",
+}
+Row = dict[str, str]
 
 
-def _judge(run: RunFolder, record: Record) -> Iterator[str]:
-    path, other = output_of(record, "trace"), output_of(record, "metrics")
-    rows, metrics = _rows(run, path), _rows(run, other)
-    steps = [int(row["step"]) for row in rows]
-    if not rows or steps != sorted(set(steps)):
-        yield f"The steps of {path} do not rise: {steps[:10]}."
-        return
-    digests = ("images", "module", "optimizer")
-    if bad := [row for row in rows if not all(_DIGEST.fullmatch(row[name]) for name in digests)]:
-        yield f"{path} has no whole digest at step {bad[0]['step']}."
-    losses = {int(row["step"]): float(row["loss"]) for row in metrics}
-    if steps[-1] != max(losses, default=0):
-        yield f"{path} ends at step {steps[-1]}, and {other} at step {max(losses, default=0)}."
-    for row in rows:
-        loss, told = float.fromhex(row["loss"]), losses.get(int(row["step"]))
-        if told is not None and abs(loss - told) > 1e-4 * max(1.0, abs(loss)):
-            yield f"At step {row['step']} the loss is {loss:.6g} in {path} and {told:.6g} in {other}."
-            return
+@dataclass(frozen=True)
+class Segment:
+    """A part of a run: the steps after `start` up to `end`."""
+
+    start: int
+    end: int
+    checkpoint: Path | None  # of `start`; None: the start of the run
 
 
-def _rows(run: RunFolder, path: str) -> list[dict[str, str]]:
-    if path in run.broken:
-        raise UnreadableError(f"{path} is not what its job left, so nothing in it is believed")
-    try:
-        with run.path(path).open(encoding="utf-8", newline="") as lines:
-            return list(csv.DictReader(lines))
-    except (OSError, ValueError) as error:
-        raise UnreadableError(f"{path} cannot be read ({error})") from None
+def read_trace(path: Path) -> list[Row]:
+    """Return the rows of a trace.csv."""
+    with path.open(newline="", encoding="utf-8") as handle:
+        return list(csv.DictReader(handle))
+
+
+def segments(trace: Sequence[Row], kept: Sequence[Path], steps: int) -> list[Segment]:
+    """Return the parts of a run that can be trained again.
+
+    Args:
+        trace: its rows.
+        kept: its checkpoints, `<step>.ckpt`.
+        steps: length of a part without a kept checkpoint at its end; the rows of the trace say where it ends.
+    """
+    rows = [int(row["step"]) for row in trace]
+    starts = {0: None, **{int(path.stem): path for path in kept if path.stem.isdigit() and int(path.stem) in rows}}
+    found = []
+    for start, path in sorted(starts.items()):
+        later = [each for each in starts if each > start]
+        end = min(later) if later else max((row for row in rows if row <= start + steps), default=0)
+        end = end if end > start else min((row for row in rows if row > start), default=0)
+        if end > start:
+            found.append(Segment(start, end, path))
+    return found
+
+
+def first_other_row(recorded: Sequence[Row], again: Sequence[Row], segment: Segment) -> tuple[int, str] | None:
+    """Return the first step after which two traces differ, and in what; None when the segment's rows are equal."""
+    left, right = (
+        {int(row["step"]): row for row in rows if segment.start < int(row["step"]) <= segment.end}
+        for rows in (recorded, again)
+    )
+    for step in sorted({*left, *right}):
+        if step not in left or step not in right:
+            return step, f"the {'recorded' if step not in left else 'repeated'} trace has no row of step {step}"
+        for column, meaning in WHAT.items():
+            if left[step][column] != right[step][column]:
+                return step, f"{meaning} ({column}: {left[step][column][:24]} and {right[step][column][:24]})"
+    return None
+
+
+def judge_early(recorded: Sequence[Row], again: Sequence[Row]) -> Closeness:
+    """Return what two traces of other kinds of machines are to each other, by the first steps of the run."""
+    early = [[row for row in rows if int(row["step"]) <= EARLY_STEPS] for rows in (recorded, again)]
+    for left, right in zip(*early, strict=False):
+        if left["images"] != right["images"]:
+            return Closeness(DIFFERENT, f"step {left['step']}: {WHAT['images']}")
+    losses = [{int(row["step"]): float.fromhex(row["loss"]) for row in rows} for rows in early]
+    return compare_losses(losses[0], losses[1])

@@ -26,7 +26,7 @@ from scripts.audit import (
     lineage,
     row_account,
     shard_contents,
-    traces,
+    training_story,
 )
 from scripts.audit.findings import NOT_CHECKED, SAME, UNDECIDABLE, Finding, verdict_line, write_findings
 from scripts.audit.planned import planned_jobs
@@ -43,7 +43,7 @@ LEAVABLE = (
     lineage.SOURCES,
     code_drift.CHECK,
     CONFIGURATION,
-    traces.CHECK,
+    training_story.CHECK,
     row_account.CHECK,
     shard_contents.CHECK,
     evidence.CHECK,
@@ -96,7 +96,13 @@ def in_order(run: RunFolder, findings: Iterable[Finding]) -> list[Finding]:
 
 
 def verify(
-    folder: Path, left_out: Sequence[str], planned: Callable[[RunFolder], Iterable[Finding]], checkout: Path, seal: str
+    folder: Path,
+    left_out: Sequence[str],
+    planned: Callable[[RunFolder], Iterable[Finding]],
+    checkout: Path,
+    seal: str,
+    *,
+    most_bytes: float = shard_contents.MOST_BYTES,
 ) -> tuple[list[Finding], dict[str, Any]]:
     """Return all findings in the order of the workflow, and what the report says of the run.
 
@@ -106,6 +112,7 @@ def verify(
         planned: gives the comparison with the configuration.
         checkout: the code to compare with.
         seal: a published one to compare with, "" for none.
+        most_bytes: of shards, up to which every picture is hashed.
     """
     run = RunFolder.read(folder)
     identities = {name: records.identity(record) for name, record in run.jobs.items()}
@@ -120,11 +127,11 @@ def verify(
         code_drift.CHECK: lambda: code_drift.check_code(run, checkout),
         CONFIGURATION: lambda: planned(run),
         circumstances_then.CHECK: lambda: circumstances_then.check_circumstances(run, checkout),
-        traces.CHECK: lambda: traces.check_traces(run),
+        training_story.CHECK: lambda: training_story.check_traces(run),
     }
     content: dict[str, Callable[[], Iterable[Finding]]] = {
         row_account.CHECK: lambda: row_account.check_rows(run),
-        shard_contents.CHECK: lambda: shard_contents.check_shards(run),
+        shard_contents.CHECK: lambda: shard_contents.check_shards(run, most_bytes),
         evidence.CHECK: lambda: evidence.check_evidence(run),
     }
     bound: list[Finding] = []
@@ -180,6 +187,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--checkout", type=Path, default=ROOT, help="the code to compare with")
     parser.add_argument("--recorded-seal", default="", help="the seal that was published; empty: none")
     parser.add_argument("--leave-out", nargs="*", default=[], choices=LEAVABLE, help="checks that are not wanted")
+    parser.add_argument("--every-picture", action="store_true", help="hash each picture also of shards above 20 GB")
     flags = parser.parse_args(argv)
     config = json.loads(flags.config) if flags.config else {}
     findings, facts = verify(
@@ -188,6 +196,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         lambda run: planned_findings(run, flags.checkout, flags.configfile, config, flags.targets),
         flags.checkout,
         flags.recorded_seal,
+        most_bytes=float("inf") if flags.every_picture else shard_contents.MOST_BYTES,
     )
     report = flags.report if flags.report.is_absolute() else flags.run / flags.report
     status = write_findings(report, "verify", findings, facts, LIMITS)

@@ -67,7 +67,7 @@ class Job:
         self.record = {
             "format": records.FORMAT,
             "step": self.step,
-            "argv": sys.argv[1:],
+            "argv": sys.argv[1:],  # for whoever runs the job again: scripts/audit/commands.py
             "values": {name: _plain(value) for name, value in sorted(roles.values.items())},
             "code": {"text": planned.text, "environment": planned.environment, "modules": list(planned.modules)},
             "inputs": self._hashed(roles),

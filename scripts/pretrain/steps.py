@@ -84,11 +84,11 @@ class Steps(Callback):
             reason = "--stop-after says so"
         stop = ranks.anywhere(reason is not None) and done.step < done.total_steps
         regular = done.step % self.run.checkpoint_every_steps == 0 or done.step % done.steps_per_epoch == 0
-        first = done.step <= FIRST_STEPS
-        if ranks.rank() == 0 and (stop or regular or first):  # all hold the same
+        traced = regular or done.step <= FIRST_STEPS
+        if ranks.rank() == 0 and (stop or traced):  # all hold the same
             learnt = {"module": pl_module.state_dict(), "optimizer": trainer.optimizers[0].state_dict()}
             digests = {name: content_digest(state) for name, state in learnt.items()}
-            if regular or first:
+            if traced:
                 self.records.trace.record(done, float(means["loss"]), **digests)
             if stop or regular:
                 self._save({**learnt, "scaler": trainer.precision_plugin.state_dict()}, digests, must=stop)

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from scripts.audit.segment import main
-from scripts.audit.trace_rows import Segment, first_other_row, judge_early, segments
+from scripts.audit.traces import Segment, first_other_row, judge_early, segments
 from scripts.lib.encoder_names import family_of
 from scripts.lib.files import sha256_file, write_csv
 from scripts.lib.fingerprint import code_hash

@@ -44,7 +44,7 @@ GresTypes=gpu
 TaskEpilog={folder}/bin/note_cpu
 AccountingStorageType=accounting_storage/none
 # Timers of a large cluster would make each test wait minutes.
-MinJobAge=300
+MinJobAge=3000
 KillWait={kill_wait}
 SlurmdTimeout=10
 SlurmctldTimeout=10
@@ -101,6 +101,7 @@ def write_files(cluster: Cluster) -> None:
     wrapper.write_text(f'#!/bin/sh\nSLURM_CONF={cluster.config} exec {srun} "$@"\n')
     wrapper.chmod(0o755)
     # For lack of accounting: what a step's processes took, from the process that waited for all of them.
+    (cluster.folder / "log/cpu").touch()
     epilog = cluster.folder / "bin/note_cpu"
     epilog.write_text(
         "#!/bin/sh\nread -r line < /proc/$PPID/stat; set -- $line\n"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -15,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.slurm.cluster import Cluster, missing_programs
-from tests.slurm.place import Place, adapted_profile, make_place
+from tests.slurm.place import Drivers, Place, adapted_profile, make_place
 
 
 @pytest.fixture(scope="session")
@@ -40,26 +39,32 @@ def local(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Place:
 
 
 @pytest.fixture
-def copy(local: Place, cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[Callable[..., Place]]:
-    """Make a place for this test, with what the local run left but for what is to be made again on the cluster."""
+def drivers(cluster: Cluster) -> Iterator[Drivers]:
+    """The workflows that a test starts. What is left of them, and of their jobs and nodes, is put in order after it."""
+    started: Drivers = []
+    yield started
+    for driver in started:
+        with suppress(ProcessLookupError):
+            os.killpg(driver.pid, signal.SIGKILL)
+    if jobs := cluster.jobs():
+        cluster.call("scancel", "--full", *jobs, check=False)
+    for node in set(cluster.names) - set(cluster.idle()):
+        if not (cluster.folder / f"run/{node}.pid").exists():
+            cluster.start_node(node)
 
-    drivers: list[subprocess.Popen[bytes]] = []
+
+@pytest.fixture
+def copy(local: Place, cluster: Cluster, drivers: Drivers, request: pytest.FixtureRequest) -> Callable[..., Place]:
+    """Make a place for this test, with what the local run left but for what is to be made again on the cluster."""
 
     def make(*again: str) -> Place:
         name = request.node.name
-        profile = local.root.parent / f"profile-{name}"
-        found = {"folder": local.folder.with_name(name), "drivers": drivers}
-        place = replace(local, **found, cluster=cluster, profile=adapted_profile(profile))
+        profile = adapted_profile(local.root.parent / f"profile-{name}")
+        own = {"folder": local.folder.with_name(name), "drivers": drivers}
+        place = replace(local, cluster=cluster, profile=profile, **own)
         if again:
             shutil.copytree(local.folder, place.folder)
             place.forget(*again)
         return place
 
-    yield make
-    for driver in drivers:
-        with suppress(ProcessLookupError):
-            os.killpg(driver.pid, signal.SIGKILL)
-    cluster.call("scancel", "--full", *cluster.jobs(), check=False)
-    for node in set(cluster.names) - set(cluster.idle()):
-        if not (cluster.folder / f"run/{node}.pid").exists():
-            cluster.start_node(node)
+    return make

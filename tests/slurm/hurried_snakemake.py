@@ -16,7 +16,7 @@ from snakemake.cli import main
 from snakemake_interface_executor_plugins.executors.remote import RemoteExecutor
 
 LONGEST_WAIT = 1.0  # seconds
-MIN_JOB_AGE = 300  # seconds for which the test cluster remembers a job that has ended
+MIN_JOB_AGE = 3000  # seconds for which the test cluster remembers a job that has ended
 
 
 async def wait_briefly(executor: RemoteExecutor) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 import shutil
@@ -17,6 +16,7 @@ from typing import Any
 
 import psutil
 
+from scripts.lib.records import read_record
 from scripts.lib.seal import closure, seal_of
 from tests.conftest import ROOT
 from tests.pretrain.made import RUN, drawing
@@ -29,6 +29,8 @@ TABLE = "results/curate/deduplicate.parquet"
 ENCODER = "results/pretrain/train/tiny/encoder.safetensors"
 VARYING = {"cost.json"}  # time and hardware
 IMAGES = 16
+
+Drivers = list[subprocess.Popen[bytes]]
 
 
 def scale(images: Path, **run: Any) -> dict[str, Any]:
@@ -66,7 +68,7 @@ class Place:
     cluster: Cluster | None
     profile: Path | None = None
     targets: tuple[str, ...] = (TABLE, ENCODER)
-    drivers: list[subprocess.Popen[bytes]] = field(default_factory=list)  # all that were started
+    drivers: Drivers = field(default_factory=list)  # all that were started
 
     def command(self, *arguments: str) -> list[str]:
         where = ["--snakefile", str(self.root / "Snakefile"), "--directory", str(self.folder)]
@@ -136,7 +138,7 @@ class Place:
         found = []
         for process in psutil.process_iter(["cmdline"]):
             with suppress(psutil.Error):
-                if process.info["cmdline"][1:3] == ["-m", f"scripts.{step}"] and process.cwd() == str(self.folder):
+                if (process.info["cmdline"] or [])[1:3] == ["-m", f"scripts.{step}"] and process.cwd() == str(self.folder):
                     found.append(process)
         return found
 
@@ -146,7 +148,9 @@ class Place:
 
     def record(self, name: str) -> dict[str, Any]:
         """Return the record of a result."""
-        return json.loads((self.folder / f"records/{name}.json").read_text())
+        found = read_record(name.removeprefix("results/"), self.folder / "records")
+        assert found is not None, name
+        return found
 
 
 def make_place(base: Path, cluster: Cluster | None, name: str, **run: Any) -> Place:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 from tests.slurm.cluster import Cluster
-from tests.slurm.place import ENCODER, Place, make_place, scale
+from tests.slurm.place import ENCODER, Drivers, Place, make_place, scale
 from tests.workflow import write_scale
 
 FIRST_CHECKPOINT = "results/pretrain/train/tiny/last.ckpt"
@@ -22,14 +20,9 @@ def on_cpus(place: Place) -> None:
     path.write_text(text.replace(" --log {log}", " --accelerator cpu --log {log}"))
 
 
-def trace(place: Place) -> list[dict[str, str]]:
-    with open(place.folder / "results/pretrain/train/tiny/trace.csv", newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def test_two_nodes_with_two_processes_each(cluster: Cluster, tmp_path: Path, copy: Callable[..., Place]) -> None:
+def test_two_nodes_with_two_processes_each(cluster: Cluster, tmp_path: Path, drivers: Drivers) -> None:
     several = make_place(tmp_path, cluster, "several", devices=2, nodes=2, epochs=2)
-    several.drivers = copy().drivers  # ended with the test
+    several.drivers = drivers
     several.targets = (ENCODER,)
     on_cpus(several)
     driver = several.start()

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
 
 from tests.slurm.cluster import Cluster, wait_until
-from tests.slurm.place import Place
+from tests.slurm.place import ENCODER, Place
 
 DOWNLOAD, TRAIN = "curate/download", "pretrain/train"
 LONG = 400  # seconds: many tests may share this machine
 DRAWING, TRAINING = "records/leases/curate/download/0.tar", "results/pretrain/train/tiny/last.ckpt"
 
 
+DRAWN = ("results/curate/download/0.tar", "results/curate/download/1.tar")
+
+
 def same(place: Place, local: Place) -> None:
     assert place.results() == local.results()
-    assert place.seal() == local.seal()
+    assert place.seal() == replace(local, targets=place.targets).seal()
 
 
 def running(cluster: Cluster, form: str = "%i") -> list[str]:
@@ -28,13 +34,15 @@ def test_a_run_from_the_start(copy: Callable[..., Place], local: Place, cluster:
     same(place, local)
     name = re.search(r"SLURM run ID: (\S+)", said)
     assert name is not None
-    lines = [line.split("|") for line in cluster.jobs("all", "%j|%k|%P|%b|%C|%m|%N") if line.startswith(name[1])]
+    lines = [line.split("|") for line in cluster.jobs("all", "%j|%k|%i|%P|%C|%m|%N") if line.startswith(name[1])]
     jobs = {comment.removeprefix("rule_").split("_wildcards")[0]: rest for _, comment, *rest in lines}
-    *asked, node = jobs["train"]
-    assert asked == ["gpu", "gres:gpu:1", "1", "16000M"] and node in ("n1", "n2")
-    assert jobs["index_images"][:4] == ["cpu", "N/A", "8", "8000M"]  # whatever this machine has
+    number, *asked, node = jobs["train"]
+    assert asked == ["gpu", "1", "16000M"] and node in ("n1", "n2")
+    assert "TresPerJob=gres:gpu:1\n" in cluster.call("scontrol", "show", "job", number)
+    assert place.record(ENCODER)["circumstances"]["variables"]["CUDA_VISIBLE_DEVICES"] in ("0", "1")
+    assert jobs["index_images"][1:4] == ["cpu", "8", "8000M"]  # whatever this machine has
     # Two partitions share a job of each kind, and their needs add up.
-    assert len(lines) == len(jobs) == 6 and jobs["inspect_images"][:4] == ["cpu", "N/A", "4", "6000M"]
+    assert len(lines) == len(jobs) == 6 and jobs["inspect_images"][1:4] == ["cpu", "4", "6000M"]
 
 
 def test_a_job_whose_node_dies(copy: Callable[..., Place], local: Place, cluster: Cluster) -> None:
@@ -65,6 +73,7 @@ def test_a_cancelled_job(copy: Callable[..., Place], local: Place, cluster: Clus
 
 def test_a_driver_that_dies_while_its_job_lives_on(copy: Callable[..., Place], local: Place, cluster: Cluster) -> None:
     place = copy(DOWNLOAD)
+    place.targets = DRAWN
     driver = place.start()
     place.wait_for(DRAWING)
     orphan, (job,) = place.processes("curate.download"), running(cluster)
@@ -84,6 +93,7 @@ def test_a_driver_that_dies_while_its_job_lives_on(copy: Callable[..., Place], l
 def test_a_job_over_its_time(copy: Callable[..., Place], local: Place, cluster: Cluster) -> None:
     """It hangs, as on a file system that does not answer."""
     place = copy(DOWNLOAD)
+    place.targets = DRAWN
     driver = place.start("--set-resources", "download:runtime=attempt")
     place.wait_for(DRAWING)
     (job,) = running(cluster)
@@ -93,3 +103,28 @@ def test_a_job_over_its_time(copy: Callable[..., Place], local: Place, cluster: 
     assert [line for line in cluster.jobs("TO,CG") if line == job] and running(cluster, "%l") == ["2:00"]
     place.end(driver)
     same(place, local)
+
+
+@pytest.mark.slow
+def test_a_preempted_job(copy: Callable[..., Place], local: Place, cluster: Cluster) -> None:
+    place = copy(TRAIN)
+    driver = place.start()
+    place.wait_for(TRAINING)
+    (job,) = running(cluster)
+    cluster.call(
+        "sbatch", "-p", "urgent", "--nodes=3", "--exclusive", "-t", "1", "-o", "/dev/null", "--wrap", "sleep 5"
+    )
+    wait_until(lambda: job in cluster.jobs("PD"), "it has to make way", LONG)
+    wait_until(lambda: running(cluster) == [job], "it has its turn again", LONG)
+    place.end(driver)
+    same(place, local)
+    assert "continues after step" in place.log(TRAIN)
+
+
+@pytest.mark.slow
+def test_a_training_that_sees_the_end_of_its_time(copy: Callable[..., Place], local: Place, cluster: Cluster) -> None:
+    """One minute is what it wants for saving, so it stops after its first step, again and again."""
+    place = copy(TRAIN)
+    said = place.run("--set-resources", "train:runtime=attempt")
+    same(place, local)
+    assert "the time of its job ends" in said and "continues after step" in place.log(TRAIN)

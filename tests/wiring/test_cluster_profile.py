@@ -108,3 +108,11 @@ def test_each_settings_of_the_block_is_documented() -> None:
     assert len(names) == 5
     text = (ROOT / "docs/cluster.md").read_text()
     assert all(f"`{name}`" in text for name in names)
+
+
+def test_the_documented_command_makes_what_needs_internet_and_no_more(tmp_path: Path) -> None:
+    line = re.search(r"^ +snakemake (--cores .*--until .*)$", (ROOT / "docs/cluster.md").read_text(), re.MULTILINE)
+    assert line is not None
+    scale = ("--configfile", str(ROOT / "scales/demo.yaml"))
+    result = run_snakemake("-n", *scale, *line[1].split(), folder=tmp_path, without_torch=True)
+    assert planned_jobs(result.stdout) == {"plant_hazards": 1, "select_candidates": 2, "download": 2}, result.stderr
