@@ -1,5 +1,5 @@
 # In:  results/ and records/ as they lie there: no rule here has inputs, so nothing is made before the audit looks
-# Out: results/audit/{verify,selftest}.{html,json,xml}; no declared outputs, so each runs whenever it is asked for
+# Out: results/audit/{verify,selftest,rebuild,segment,compare}.{html,json,xml}; no declared outputs, so each runs whenever it is asked for
 
 
 rule verify:
@@ -52,3 +52,45 @@ rule why:
         code=PLAN.code("audit.why", "data"),
     shell:
         "python -m scripts.audit.why --code={params.code:q} --config={params.config:q} > {log} 2>&1"
+
+
+rule rebuild:
+    log:
+        "logs/audit/rebuild.log",
+    conda:
+        "../envs/torch.yaml"
+    resources:
+        mem_mb=16000,
+        runtime=1440,
+    params:
+        code=PLAN.code("audit.rebuild", "torch"),
+    shell:
+        "python -m scripts.audit.rebuild --code={params.code:q} --parallel {threads} 2> {log}"
+
+
+rule segment:
+    log:
+        "logs/audit/segment.log",
+    conda:
+        "../envs/torch.yaml"
+    resources:
+        mem_mb=32000,
+        runtime=1440,
+    params:
+        code=PLAN.code("audit.segment", "torch"),
+    shell:
+        "python -m scripts.audit.segment --code={params.code:q} 2> {log}"
+
+
+rule compare:
+    log:
+        "logs/audit/compare.log",
+    conda:
+        "../envs/data.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        code=PLAN.code("audit.compare", "data"),
+    shell:
+        'python -m scripts.audit.compare --code={params.code:q} --other="${{UNPEOPLED_OTHER:-}}" 2> {log}'

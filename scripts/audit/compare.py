@@ -141,10 +141,12 @@ def _why_other_seal(one: Side, other: Side) -> str:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the audit."""
     parser = audit_parser(__doc__)
-    parser.add_argument("--other", type=Path, required=True, help="the other run: its folder, records or seal")
+    parser.add_argument("--other", required=True, help="the other run: its folder, records or seal")
     parser.add_argument("--margin", type=float, default=MARGIN, help="points of a final figure that do not matter")
     flags = parser.parse_args(argv)
-    one, other = open_side(flags.run, "the first run"), open_side(flags.other, "the second run")
+    if not flags.other:
+        raise UserError("no run to compare with: UNPEOPLED_OTHER=<folder> snakemake compare, or --other <folder>")
+    one, other = open_side(flags.run, "the first run"), open_side(Path(flags.other), "the second run")
     findings = compare(one, other, flags.margin)
     facts: dict[str, Any] = {
         "jobs": [len(one.jobs), len(other.jobs)],

@@ -24,6 +24,7 @@ EXEMPT = {
     ".*.part": "the unfinished file of a job that was killed; the next run of that job removes it",
     "*/last.ckpt": "a checkpoint from which an interrupted training continues",
     "*/last-1.ckpt": "a checkpoint from which an interrupted training continues",
+    "*/kept/*.ckpt": "a checkpoint that was kept for `segment`, which looks at its content",
     "*.before": "an earlier result that its owner set aside for the next run",
     "*.spill": "what a killed job had laid aside",
     "*/.snakemake_timestamp": "Snakemake's own",

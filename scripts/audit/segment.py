@@ -17,6 +17,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
+import torchvision
+
 from scripts.audit.classes import machine_differences
 from scripts.audit.closeness import EARLY_STEPS
 from scripts.audit.commands import UndecidableError, recorded_threads
@@ -24,9 +27,9 @@ from scripts.audit.findings import DIFFERENT, SAME, UNDECIDABLE, Finding, verdic
 from scripts.audit.order import in_order, sealed_jobs
 from scripts.audit.process import audit_parser, run_audit
 from scripts.audit.rerun import check_code, lay_inputs, recorded_file, run_again
-from scripts.audit.traces import Row, Segment, checkpoint_problem, first_other_row, judge_early, read_trace, segments
+from scripts.audit.traces import Row, Segment, first_other_row, judge_early, read_trace, segments
 from scripts.audit.variations import vary
-from scripts.lib.checkpoints import KEPT, LAST
+from scripts.lib.checkpoints import KEPT, LAST, content_digest
 from scripts.lib.circumstances import hardware
 from scripts.lib.draws import rank
 from scripts.lib.errors import UserError
@@ -41,11 +44,19 @@ LIMITS = (
 )
 
 
+def checkpoint_problem(path: Path, row: Row) -> str:
+    """Return why a kept checkpoint is not the state that the trace's `row` speaks of; "" when it is."""
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)["state"]
+        digests = {"module": content_digest(state["module"]), "optimizer": content_digest(state["optimizer"])}
+    except Exception as error:  # noqa: BLE001 (a damaged file raises anything; that is the finding)
+        return f"it cannot be read ({type(error).__name__})"
+    wrong = [name for name, digest in digests.items() if digest != row[name]]
+    return f"its {' and '.join(wrong)} are not those of the trace" if wrong else ""
+
+
 def here(record: Record) -> Record:
     """Return what a record made on this machine would say of it, as far as it decides about bits."""
-    import torch
-    import torchvision
-
     if torch.cuda.is_available():
         torch.zeros(1, device="cuda")  # the key names the GPUs that a process has used
     versions = {"torch": torch.__version__, "torchvision": torchvision.__version__}
@@ -88,8 +99,6 @@ class Audit:
         Raises:
             UndecidableError: it cannot be trained here.
         """
-        import torch
-
         folder = self.scratch / f"{self.record['values']['recipe']['run']['name']}-{segment.start}-{segment.end}"
         place = folder / self.folder
         place.mkdir(parents=True)

@@ -70,21 +70,6 @@ def first_other_row(recorded: Sequence[Row], again: Sequence[Row], segment: Segm
     return None
 
 
-def checkpoint_problem(path: Path, row: Row) -> str:
-    """Return why a kept checkpoint is not the state that the trace's `row` speaks of; "" when it is."""
-    import torch  # loaded where it is needed
-
-    from scripts.lib.checkpoints import content_digest
-
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)["state"]
-        digests = {"module": content_digest(state["module"]), "optimizer": content_digest(state["optimizer"])}
-    except Exception as error:  # noqa: BLE001 (a damaged file raises anything; that is the finding)
-        return f"it cannot be read ({type(error).__name__})"
-    wrong = [name for name, digest in digests.items() if digest != row[name]]
-    return f"its {' and '.join(wrong)} are not those of the trace" if wrong else ""
-
-
 def judge_early(recorded: Sequence[Row], again: Sequence[Row]) -> Closeness:
     """Return what two traces of other kinds of machines are to each other, by the first steps of the run."""
     early = [[row for row in rows if int(row["step"]) <= EARLY_STEPS] for rows in (recorded, again)]

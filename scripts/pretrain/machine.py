@@ -7,6 +7,7 @@ process takes whole batches, unless the CPU is asked for by name, as tests do.
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,9 @@ PRECISIONS: dict[str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
     "bf16": "bf16-mixed",
     "fp16": "16-mixed",
 }
+
+
+LONGEST_TMPDIR = 107 - len("/pymp-12345678/listener-12345678")
 
 
 def launched_rank(variables: Mapping[str, str]) -> int:
@@ -181,4 +185,11 @@ def place_of(
         )
     threads *= devices if world > 1 and launched_world(os.environ) == world else 1
     kind: Literal["gpu", "cpu"] = "gpu" if accelerator == "gpu" else "cpu"
-    return Place(folder, key, threads, devices, nodes, kind, watch_folder, stop_after, keep_every)
+    place = Place(folder, key, threads, devices, nodes, kind, watch_folder, stop_after, keep_every)
+    if place.workers and len(os.fsencode(tempfile.gettempdir())) > LONGEST_TMPDIR:
+        raise UserError(
+            f"the temporary folder {tempfile.gettempdir()} has a name of more than {LONGEST_TMPDIR} bytes, and loader "
+            "processes make sockets in it, whose paths may have 107: the run would wait for its images for ever. Set "
+            "TMPDIR to a shorter path"
+        )
+    return place

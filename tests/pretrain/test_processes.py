@@ -120,6 +120,13 @@ def refusal(text: str, **machine: Any) -> str:
     return str(caught.value)
 
 
+def test_a_temporary_folder_whose_sockets_would_have_too_long_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", "/" + "x" * 75)
+    assert "Set TMPDIR to a shorter path" in refusal(recipe("simclr"), threads=2)
+    monkeypatch.setattr("tempfile.tempdir", "/" + "x" * 73)
+    assert place_of(load_run(recipe("simclr"))[0], Path(), "", threads=2, devices=1, nodes=1, accelerator="cpu").workers
+
+
 def test_what_does_not_fit() -> None:
     assert "cannot share micro-batches of 8 images between 3 devices:" in refusal(recipe("simclr"), devices=3)
     assert "groups of 4 images must stay together" in refusal(recipe("moco_v2"), devices=4)
