@@ -52,6 +52,18 @@ LOG = logging.getLogger(__name__)
 KEEP = "UNPEOPLED_KEEP_CHECKPOINTS"  # n: that of each n-th epoch stays, for `python -m scripts.audit.segment`
 
 
+def kept_epochs() -> int:
+    """Return every how many epochs a checkpoint stays, 0 for never.
+
+    Raises:
+        UserError: the environment says something else than a number.
+    """
+    text = os.environ.get(KEEP) or "0"
+    if not text.isdigit():
+        raise UserError(f"{KEEP}={text} in the environment is no number of epochs, such as 10: correct or unset it")
+    return int(text)
+
+
 def load_run(recipe: str) -> tuple[Any, ModuleType]:
     """Return the settings of a run and the module of its method.
 
@@ -190,7 +202,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     check_images(run, len(images))
     monitor = open_monitor(flags.monitor_recipe, flags.monitor_sample, run, images)
     names = ("threads", "devices", "nodes", "accelerator", "watch_folder", "stop_after")
-    machine = {name: getattr(flags, name) for name in names} | {"keep_every": int(os.environ.get(KEEP) or 0)}
+    machine = {name: getattr(flags, name) for name in names} | {"keep_every": kept_epochs()}
     place = place_of(run, flags.encoder.parent, run_key(flags.recipe, run, images, monitor.key), **machine)
     first = place.rank == 0  # which alone writes
     LOG.info(
