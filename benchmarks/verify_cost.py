@@ -29,7 +29,7 @@ from scripts.lib import tables
 from scripts.lib.files import sha256_file, write_json, write_table
 from scripts.lib.fingerprint import ROOT
 from scripts.lib.identity import shard_of
-from scripts.lib.records import identity
+from scripts.lib.records import identity, record_digest
 from scripts.lib.tars import TarWriter
 
 PICTURE = 124_000  # bytes
@@ -68,6 +68,7 @@ class MadeRun:
         }  # fmt: skip
         self.bytes += sum(each["bytes"] for each in record["outputs"])
         record["identity"] = identity(record)
+        record["digest"] = record_digest(record)
         first, *others = outputs.values()
         write_json(self.folder / f"records/{first}.json", record)
         for name in others:

@@ -160,7 +160,7 @@ def other_circumstances(copy: CopiedRun, draw: random.Random) -> None:
     job = draw.choice(sorted(copy.read().jobs))
     record = copy.record(job)
     record["circumstances"] |= {"host": "elsewhere", "started": "2020-01-01T00:00:00.000+00:00", "lock": "f" * 64}
-    copy.write_record(job, record, with_identity=False)
+    copy.write_record(job, record, with_identity=True)
 
 
 def other_key_order(copy: CopiedRun, draw: random.Random) -> None:

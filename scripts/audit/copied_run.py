@@ -23,7 +23,7 @@ from scripts.audit.planned import PlannedJob
 from scripts.audit.run_folder import RunFolder, files_below
 from scripts.lib.errors import UserError
 from scripts.lib.files import write_json
-from scripts.lib.records import KEPT, RECORDS, RESULTS, Record, identity
+from scripts.lib.records import KEPT, RECORDS, RESULTS, Record, identity, record_digest
 from scripts.lib.seal import seal_of
 
 LARGEST = 10 * 1024**3  # bytes of a run that is copied
@@ -137,9 +137,10 @@ class CopiedRun:
         return found
 
     def write_record(self, job: str, record: Record, *, with_identity: bool) -> None:
-        """Write a record, with the identity that it has or the one that its content gives."""
+        """Write a record, with the identity and the digest that it has or those that its content gives."""
         if with_identity:
             record["identity"] = identity(record)
+            record["digest"] = record_digest(record)
         text = json.dumps(record, sort_keys=True, indent=2, ensure_ascii=False) + "\n"
         self.write(f"{RECORDS}/{job}.json", text.encode())
 

@@ -168,6 +168,18 @@ def edited_settings(copy: CopiedRun, draw: random.Random) -> Expected:
     return Expected((integrity.RECORDS_CHECK,), (f"{RECORDS}/{job}.json",), "edited")
 
 
+def edited_circumstances(copy: CopiedRun, draw: random.Random) -> Expected:
+    """A record says that the job ran on another machine, or with another command."""
+    job = _job(copy, draw)
+    record = copy.record(job)
+    if draw.random() < 0.5:
+        record["circumstances"]["host"] = "another"
+    else:
+        record["argv"] = [*record["argv"], "--planted"]
+    copy.write_record(job, record, with_identity=False)
+    return Expected((integrity.RECORDS_CHECK,), (f"{RECORDS}/{job}.json",), "edited")
+
+
 def edited_input(copy: CopiedRun, draw: random.Random) -> Expected:
     """A record says that the job read a file with another digest, its identity fits."""
     jobs = [job for job, record in copy.read().jobs.items() if record["inputs"]]
@@ -213,5 +225,6 @@ def _reads(record: dict[str, object], output: dict[str, object]) -> bool:
 
 FILE_FAULTS: tuple[Fault, ...] = (
     flipped_bit, cut_short, emptied, appended, overwritten, deleted, swapped_files, strange_file, other_second_name,
-    lost_record, torn_record, moved_record, lost_pointer, edited_settings, edited_input, edited_seal, remade_above,
+    lost_record, torn_record, moved_record, lost_pointer, edited_settings, edited_circumstances,
+    edited_input, edited_seal, remade_above,
 )  # fmt: skip

@@ -12,7 +12,7 @@ from typing import Any
 
 from scripts.audit.findings import DIFFERENT, NOT_CHECKED, REPORTS, SAME, UNDECIDABLE, Finding
 from scripts.audit.run_folder import RunFolder, files_below, subject
-from scripts.lib.records import KEPT, LEASES, RESULTS
+from scripts.lib.records import KEPT, LEASES, RESULTS, record_digest
 
 CHECK, RECORDS_CHECK, STRAYS = "integrity", "records", "strays"
 _WHOLE = 1024**2  # bytes, from which on files are read by several threads
@@ -66,8 +66,18 @@ def check_records(run: RunFolder, identities: dict[str, str]) -> Iterator[Findin
         )
     for name, record in run.jobs.items():
         place = f"records/{name}.json"
-        if identities[name] == record["identity"]:
+        if identities[name] == record["identity"] and record_digest(record) == record["digest"]:
             yield Finding(RECORDS_CHECK, SAME, place, f"The record of {record['step']} is the one that it wrote.")
+        elif identities[name] == record["identity"]:
+            yield Finding(
+                RECORDS_CHECK,
+                DIFFERENT,
+                place,
+                f"{place} has not the digest that it names ({record['digest'][:16]}): settings, code and files are the "
+                "job's, and something else in it is not.",
+                "The record was edited after the job wrote it, or the disk has changed it: what it says of machine, "
+                "time, command or files of code cannot be believed. Have the job run again, with UNPEOPLED_REMAKE=1.",
+            )
         else:
             yield Finding(
                 RECORDS_CHECK,

@@ -23,6 +23,7 @@ _PARTS: dict[str, type] = {
     "inputs": list,
     "outputs": list,
     "identity": str,
+    "digest": str,
     "circumstances": dict,
 }
 

@@ -149,6 +149,7 @@ class Job:
             **circumstances(self.threads),
         }
         self.record["identity"] = records.identity(self.record)
+        self.record["digest"] = records.record_digest(self.record)
         records.write_record(self.record)
 
     def _hash_outputs(self, outputs: list[dict[str, Any]]) -> None:

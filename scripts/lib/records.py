@@ -97,6 +97,12 @@ def identity(record: Record) -> str:
     return hashlib.sha256(canonical_json(parts).encode("utf-8")).hexdigest()
 
 
+def record_digest(record: Record) -> str:
+    """Return the SHA-256 of all that a record says, time and machine too, but for this digest."""
+    parts = {name: value for name, value in record.items() if name != "digest"}
+    return hashlib.sha256(canonical_json(parts).encode("utf-8")).hexdigest()
+
+
 @dataclass(frozen=True)
 class Code:
     """What `--code` says: the fingerprint, the modules that it covers, the environment and a digest of its pins."""

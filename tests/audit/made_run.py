@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.lib.files import sha256_file, table_of, write_bytes, write_json, write_table
-from scripts.lib.records import Record, identity, write_record
+from scripts.lib.records import Record, identity, record_digest, write_record
 from scripts.lib.seal import seal_run
 from scripts.lib.tables import METADATA, SELECTION
 from scripts.lib.tars import TarWriter
@@ -67,6 +67,7 @@ class MadeRun:
             },
         }  # fmt: skip
         record["identity"] = identity(record)
+        record["digest"] = record_digest(record)
         write_record(record)
         return record
 

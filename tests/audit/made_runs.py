@@ -19,7 +19,7 @@ import pyarrow as pa
 import safetensors.numpy
 
 from scripts.lib.files import write_bytes, write_csv, write_json, write_table, write_text
-from scripts.lib.records import identity
+from scripts.lib.records import identity, record_digest
 from scripts.lib.seal import seal_run
 from scripts.lib.tables import DETECTIONS
 from scripts.pretrain.trace import HEADER
@@ -167,6 +167,7 @@ def _run_job(step: str, job: dict[str, Any], digests: dict[str, str]) -> None:
         "circumstances": {"hardware": job["hardware"], "packages": {}, "cpu_seconds": 1.0},
     }
     record["identity"] = identity(record)
+    record["digest"] = record_digest(record)
     first, *others = [path.removeprefix("results/") for path in job["outputs"].values()]
     write_json(f"records/{first}.json", record)
     for other in others:

@@ -14,7 +14,7 @@ from scripts.audit.findings import DIFFERENT, NOT_CHECKED, SAME, UNDECIDABLE, Fi
 from scripts.audit.run_folder import RunFolder
 from scripts.lib.errors import UserError
 from scripts.lib.files import sha256_file
-from scripts.lib.records import identity
+from scripts.lib.records import identity, record_digest
 
 
 @pytest.fixture
@@ -58,6 +58,7 @@ def with_sources(made: MadeRun, **digests: str) -> RunFolder:
     record = json.loads(place.read_text())
     record["inputs"] += [{"flag": "x", "path": path, "sha256": digest} for path, digest in digests.items()]
     record["identity"] = identity(record)
+    record["digest"] = record_digest(record)
     place.write_text(json.dumps(record))
     return RunFolder.read(made.folder)
 
@@ -89,9 +90,9 @@ def test_an_input_without_a_record_is_not_decided(made: MadeRun) -> None:
         ('{"format": 1, "record": "nothing"}', "it points to the record of nothing"),
         ('{"format": 1, "step": "a"}', "it has no values"),
         (json.dumps({**{k: {} for k in ("values", "circumstances")}, "format": 1, "step": "a", "code": CODE,
-                     "inputs": [], "outputs": [], "identity": ""}), "it has no outputs"),
+                     "inputs": [], "outputs": [], "identity": "", "digest": ""}), "it has no outputs"),
         (json.dumps({**{k: {} for k in ("values", "circumstances")}, "format": 1, "step": "a", "code": CODE,
-                     "inputs": [{}], "outputs": [], "identity": ""}), "one of its files has no flag"),
+                     "inputs": [{}], "outputs": [], "identity": "", "digest": ""}), "one of its files has no flag"),
         ('{"format": 1, "step": NaN}', "NaN is no number"),
     ],
 )  # fmt: skip
