@@ -58,6 +58,7 @@ def test_a_job_whose_node_dies(copy: Callable[..., Place], local: Place, cluster
     assert "continues after step" in place.log(TRAIN)
 
 
+@pytest.mark.slow
 def test_a_cancelled_job(copy: Callable[..., Place], local: Place, cluster: Cluster) -> None:
     place = copy(TRAIN)
     driver = place.start()
@@ -89,6 +90,7 @@ def test_a_driver_that_dies_while_its_job_lives_on(copy: Callable[..., Place], l
     same(place, local)
 
 
+@pytest.mark.slow
 def test_a_job_over_its_time(copy: Callable[..., Place], local: Place, cluster: Cluster) -> None:
     """It hangs, as on a file system that does not answer."""
     place = copy(DOWNLOAD)
