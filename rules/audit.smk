@@ -8,8 +8,8 @@ rule verify:
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=8000,
-        runtime=600,
+        mem_mb=grow(8000),
+        runtime=grow(600),
     params:
         config=canonical_json(config),
         code=PLAN.code("audit.verify", "data"),
@@ -29,8 +29,8 @@ rule selftest:
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=8000,
-        runtime=120,
+        mem_mb=grow(8000),
+        runtime=grow(120),
     params:
         config=canonical_json(config),
         code=PLAN.code("audit.selftest", "data"),
@@ -45,8 +45,8 @@ rule why:
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=grow(4000),
+        runtime=grow(30),
     params:
         config=canonical_json(config),
         code=PLAN.code("audit.why", "data"),
@@ -60,8 +60,8 @@ rule rebuild:
     conda:
         "../envs/torch.yaml"
     resources:
-        mem_mb=16000,
-        runtime=1440,
+        mem_mb=grow(16000),
+        runtime=grow(1440),
     params:
         code=PLAN.code("audit.rebuild", "torch"),
     shell:
@@ -74,8 +74,8 @@ rule segment:
     conda:
         "../envs/torch.yaml"
     resources:
-        mem_mb=32000,
-        runtime=1440,
+        mem_mb=grow(32000),
+        runtime=grow(1440),
     params:
         code=PLAN.code("audit.segment", "torch"),
     shell:
@@ -88,8 +88,8 @@ rule compare:
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=grow(4000),
+        runtime=grow(60),
     params:
         code=PLAN.code("audit.compare", "data"),
     shell:

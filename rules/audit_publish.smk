@@ -8,8 +8,8 @@ rule publish:
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=8000,
-        runtime=600,
+        mem_mb=grow(8000),
+        runtime=grow(600),
     params:
         config=canonical_json(config),
         code=PLAN.code("audit.publish", "data"),
