@@ -111,6 +111,27 @@ def test_picture_and_labels_stay_together_and_what_lies_outside_does_not_count(t
     assert not torch.equal(views.train(0, 0)[1], views.train(1, 0)[1])
 
 
+@pytest.mark.slow
+def test_shuffled_masks_give_chance(tmp_path: Path):
+    """The same pictures and masks, paired by chance: what was far above chance is at it."""
+    longer = SCHEDULE.model_copy(update={"steps": 250, "batch_size": 4, "learning_rate": 0.1, "milestones": (200,)})
+    recipe = TINY.model_copy(update={"schedule": longer, "scales": (1.0, 1.0), "head_channels": 32})
+    above = {}
+    for name in ("paired", "shuffled"):
+        folder = tmp_path / name
+        folder.mkdir()
+        made_masks(folder, 24)
+        if name == "shuffled":
+            masks = [folder / "masks" / f"{number}.png" for number in range(24)]
+            contents = [mask.read_bytes() for mask in masks]
+            for mask, place in zip(masks, np.random.default_rng(5).permutation(24), strict=True):
+                mask.write_bytes(contents[place])
+        miou = run(folder, semantic_task(), recipe, [folder / "images", folder / "masks"])[0]
+        above[name] = float(miou["value"]) - float(miou["chance"])
+    assert above["paired"] > 15
+    assert above["shuffled"] < above["paired"] / 3
+
+
 def test_a_class_that_the_set_has_not_is_one_paragraph(tmp_path: Path):
     made_masks(tmp_path)
     paths = [tmp_path / "images", tmp_path / "masks"]
