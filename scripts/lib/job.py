@@ -88,12 +88,13 @@ class Job:
         files = [(flag, path) for flag, path in roles.inputs if path.is_file()]
         given = [(flag, path) for flag, path in roles.outside if path.exists()]
         single = [*files, *((flag, path) for flag, path in given if path.is_file())]
+        # Before the bytes are read: what changes a file from here on must show in `finish`.
+        self.stats = {path.as_posix(): _stat(path) for _, path in single}
         digests = dict(zip([path for _, path in single], sha256_files([path for _, path in single]), strict=True))
         entries = []
         for flag, path in [*files, *given]:
             entry: dict[str, Any] = {"flag": flag, "path": path.as_posix()}
             if path in digests:
-                self.stats[entry["path"]] = _stat(path)
                 entry |= {"sha256": digests[path], "bytes": path.stat().st_size}
                 maker = self._refuse_changed(path, digests[path])
                 entry |= {"varying": True} if maker.get("varying") else {}
