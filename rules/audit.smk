@@ -11,8 +11,8 @@ rule verify:
         mem_mb=grow(8000),
         runtime=grow(600),
     params:
-        config=canonical_json(config),
-        code=PLAN.code("audit.verify", "data"),
+        config=lambda wc: canonical_json(config),
+        code=lambda wc: PLAN.code("audit.verify", "data"),
     shell:
         "python -m scripts.audit.verify --code={params.code:q} --config={params.config:q} 2> {log}"
 
@@ -32,8 +32,8 @@ rule selftest:
         mem_mb=grow(8000),
         runtime=grow(120),
     params:
-        config=canonical_json(config),
-        code=PLAN.code("audit.selftest", "data"),
+        config=lambda wc: canonical_json(config),
+        code=lambda wc: PLAN.code("audit.selftest", "data"),
     shell:
         "python -m scripts.audit.selftest --code={params.code:q} --config={params.config:q} 2> {log}"
 
@@ -48,8 +48,8 @@ rule why:
         mem_mb=grow(4000),
         runtime=grow(30),
     params:
-        config=canonical_json(config),
-        code=PLAN.code("audit.why", "data"),
+        config=lambda wc: canonical_json(config),
+        code=lambda wc: PLAN.code("audit.why", "data"),
     shell:
         "python -m scripts.audit.why --code={params.code:q} --config={params.config:q} > {log} 2>&1"
 
@@ -63,7 +63,7 @@ rule rebuild:
         mem_mb=grow(16000),
         runtime=grow(1440),
     params:
-        code=PLAN.code("audit.rebuild", "torch"),
+        code=lambda wc: PLAN.code("audit.rebuild", "torch"),
     shell:
         "python -m scripts.audit.rebuild --code={params.code:q} --parallel {threads} 2> {log}"
 
@@ -77,7 +77,7 @@ rule segment:
         mem_mb=grow(32000),
         runtime=grow(1440),
     params:
-        code=PLAN.code("audit.segment", "torch"),
+        code=lambda wc: PLAN.code("audit.segment", "torch"),
     shell:
         "python -m scripts.audit.segment --code={params.code:q} 2> {log}"
 
@@ -91,6 +91,6 @@ rule compare:
         mem_mb=grow(4000),
         runtime=grow(60),
     params:
-        code=PLAN.code("audit.compare", "data"),
+        code=lambda wc: PLAN.code("audit.compare", "data"),
     shell:
         'python -m scripts.audit.compare --code={params.code:q} --other="${{UNPEOPLED_OTHER:-}}" 2> {log}'

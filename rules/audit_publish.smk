@@ -11,7 +11,7 @@ rule publish:
         mem_mb=grow(8000),
         runtime=grow(600),
     params:
-        config=canonical_json(config),
-        code=PLAN.code("audit.publish", "data"),
+        config=lambda wc: canonical_json(config),
+        code=lambda wc: PLAN.code("audit.publish", "data"),
     shell:
         "python -m scripts.audit.publish --code={params.code:q} --config={params.config:q} > {log} 2>&1"

@@ -90,7 +90,7 @@ rule download:
     params:
         recipe=lambda wc: PLAN.download_recipe(),
         stores=lambda wc: PLAN.local_stores(),
-        data=stamp(PLAN.local_store_inputs()),
+        data=lambda wc: stamp(PLAN.local_store_inputs()),
         code=lambda wc: PLAN.code("curate.download", "data", "curate.sources", PLAN.source_kinds()),
     shell:
         "python -m scripts.curate.download --code={params.code:q} --recipe {params.recipe:q} --part {wildcards.part}"

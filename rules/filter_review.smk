@@ -27,7 +27,7 @@ rule gather_human_verdicts:
     params:
         human=lambda wc: PLAN.human_verdicts,
         audit=lambda wc: PLAN.audit_verdicts,
-        data=stamp(present_csvs(PLAN.human_verdicts) + present_csvs(PLAN.audit_verdicts)),
+        data=lambda wc: stamp(present_csvs(PLAN.human_verdicts) + present_csvs(PLAN.audit_verdicts)),
         code=lambda wc: PLAN.code("filter.gather_human_verdicts", "data"),
     shell:
         "python -m scripts.filter.gather_human_verdicts --code={params.code:q} --human-verdicts={params.human:q}"
@@ -91,7 +91,7 @@ rule draw_audit_sample:
     params:
         recipe=lambda wc: PLAN.audit_recipe(),
         audit=lambda wc: PLAN.audit_verdicts,
-        data=stamp(present_csvs(PLAN.audit_verdicts)),
+        data=lambda wc: stamp(present_csvs(PLAN.audit_verdicts)),
         code=lambda wc: PLAN.code("filter.draw_audit_sample", "data"),
     shell:
         "python -m scripts.filter.draw_audit_sample --code={params.code:q} --recipe {params.recipe:q} --selection {input.selection}"
@@ -139,7 +139,7 @@ rule measure_leak_rate:
     params:
         recipe=lambda wc: PLAN.audit_recipe(),
         audit=lambda wc: PLAN.audit_verdicts,
-        data=stamp(present_csvs(PLAN.audit_verdicts)),
+        data=lambda wc: stamp(present_csvs(PLAN.audit_verdicts)),
         code=lambda wc: PLAN.code("filter.measure_leak_rate", "data"),
     shell:
         "python -m scripts.filter.measure_leak_rate --code={params.code:q} --recipe {params.recipe:q} --sample {input.sample}"

@@ -38,7 +38,7 @@ rule tune_threshold:
     params:
         recipe=lambda wc: PLAN.tune_recipe(),
         labels=lambda wc: PLAN.labels,
-        data=stamp([PLAN.labels or ""]),
+        data=lambda wc: stamp([PLAN.labels or ""]),
         code=lambda wc: PLAN.code("filter.tune_threshold", "data"),
     shell:
         "python -m scripts.filter.tune_threshold --code={params.code:q} --recipe {params.recipe:q} --labels={params.labels:q}"
