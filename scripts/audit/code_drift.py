@@ -6,14 +6,13 @@ import hashlib
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import yaml
 
 from scripts.audit.findings import DIFFERENT, SAME, UNDECIDABLE, Finding
 from scripts.audit.run_folder import RunFolder, subject
 from scripts.lib.fingerprint import PACKAGE, code_files, code_hash
-from scripts.lib.recipe import canonical_json
+from scripts.lib.pins import pins_digest
 from scripts.lib.records import Code, Record
 
 CHECK = "code"
@@ -74,15 +73,13 @@ def _files(modules: tuple[str, ...], checkout: Path) -> tuple[Path, ...]:
     return tuple(code_files(*(f"{PACKAGE}.{name}" for name in modules), root=checkout))
 
 
-@cache
 def _environment(text: str, checkout: Path) -> str:
     """Return what `env:<name>:<digest>` is today."""
     kind, name, _ = (*text.split(":"), "", "")[:3]
     try:
-        pins: Any = yaml.safe_load((checkout / "envs" / f"{name}.yaml").read_text(encoding="utf-8"))
+        return f"{kind}:{name}:{pins_digest(name, checkout)}"
     except (OSError, yaml.YAMLError) as error:
         return f"{kind}:{name} ({error})"
-    return f"{kind}:{name}:{hashlib.sha256(canonical_json(pins).encode('utf-8')).hexdigest()[:16]}"
 
 
 def _changed(modules: tuple[str, ...], recorded: dict[str, str], checkout: Path) -> str:

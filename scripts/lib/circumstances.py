@@ -16,9 +16,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from scripts.lib.fingerprint import ROOT
 from scripts.lib.recipe import canonical_json
 
-ROOT = Path(__file__).resolve().parents[2]
 _PACKAGES = "numpy scipy pyarrow pandas torch torchvision PIL cv2 simplejpeg sklearn onnxruntime safetensors matplotlib"
 _VARIABLES = [
     "OMP_NUM_THREADS",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from functools import cache
+from pathlib import Path
 
 import yaml
 
@@ -12,8 +13,7 @@ from scripts.lib.recipe import canonical_json
 
 
 @cache
-def pins_digest(environment: str) -> str:
+def pins_digest(environment: str, root: Path = ROOT) -> str:
     """Return a digest of what envs/<environment>.yaml asks for, blind to comments and layout: 16 hexadecimal digits."""
-    path = ROOT / "envs" / f"{environment}.yaml"
-    pins = yaml.safe_load(path.read_text(encoding="utf-8"))
+    pins = yaml.safe_load((root / "envs" / f"{environment}.yaml").read_text(encoding="utf-8"))
     return hashlib.sha256(canonical_json(pins).encode("utf-8")).hexdigest()[:16]
